@@ -1,0 +1,1 @@
+"""Typed handles to the outside world: blob storage, PostgreSQL, pgSTAC."""

@@ -1,0 +1,107 @@
+"""The ledger, as sensors, runs and commands call it: `ledger.observe(connection, ...)`.
+
+One row per blob version ever seen says what became of it and which products it owns.
+Every function works in the transaction of the connection it is given and commits
+nothing: the caller decides what belongs together. The parts:
+
+- `ledger_arrivals`: a container's listing against the ledger;
+- `ledger_claims`: which file waits, for which run, who holds it;
+- `ledger_outcomes`: what became of a claimed file;
+- `ledger_withdrawals`: products that are given up;
+- `ledger_report`: the ledger for people.
+"""
+
+from geo_resources.ledger_arrivals import observe, reroute
+from geo_resources.ledger_claims import (
+    claim,
+    forget_request,
+    mark_requested,
+    pending,
+    release,
+    requeue_due,
+    retry,
+    running_run_ids,
+)
+from geo_resources.ledger_outcomes import (
+    accept,
+    content,
+    fail,
+    intend,
+    mark_duplicate,
+    reject,
+    return_to_pending,
+    save_facts,
+)
+from geo_resources.ledger_report import (
+    Count,
+    KnownFile,
+    TierSize,
+    counts,
+    known_file,
+    rows,
+    tier_sizes,
+)
+from geo_resources.ledger_rows import (
+    ClaimHeldError,
+    ClaimLostError,
+    Fault,
+    First,
+    LedgerRow,
+    Observed,
+    PendingRow,
+    Product,
+    Status,
+    Tally,
+)
+from geo_resources.ledger_withdrawals import (
+    Withdrawal,
+    deleted_but_published,
+    deletions_done,
+    deletions_due,
+    plan_withdrawal,
+    unpublish,
+)
+
+__all__ = [
+    "ClaimHeldError",
+    "ClaimLostError",
+    "Count",
+    "Fault",
+    "First",
+    "KnownFile",
+    "LedgerRow",
+    "Observed",
+    "PendingRow",
+    "Product",
+    "Status",
+    "Tally",
+    "TierSize",
+    "Withdrawal",
+    "accept",
+    "claim",
+    "content",
+    "counts",
+    "deleted_but_published",
+    "deletions_done",
+    "deletions_due",
+    "fail",
+    "forget_request",
+    "intend",
+    "known_file",
+    "mark_duplicate",
+    "mark_requested",
+    "observe",
+    "pending",
+    "plan_withdrawal",
+    "reject",
+    "release",
+    "requeue_due",
+    "reroute",
+    "retry",
+    "return_to_pending",
+    "rows",
+    "running_run_ids",
+    "save_facts",
+    "tier_sizes",
+    "unpublish",
+]

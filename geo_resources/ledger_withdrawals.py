@@ -1,0 +1,217 @@
+"""Products that are given up: what becomes of them, and by whose hand.
+
+Blobs are deleted only after the commit, from `ops.deletions`: a kill in between leaves
+a note, never a published item without its file.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from geo_resources.ledger_rows import ClaimHeldError, Product, Status, jsonb
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+def give_up(
+    connection: "Connection",
+    ids: Sequence[int],
+    reason: str,
+    kept: Iterable[Product] = (),
+) -> list[Product]:
+    """Note the blobs that rows own, but for `kept`, for deletion; all such products.
+
+    The caller takes them from the rows in the same transaction.
+    """
+    bound = {"ids": [*ids], "kept": jsonb(kept), "reason": reason}
+    given_up = [row[0] for row in connection.execute(_GIVEN_UP, bound)]
+    connection.execute(_NOTE_DELETIONS, bound)
+    return given_up
+
+
+_GIVEN_UP = """
+SELECT product
+FROM ops.ledger AS l, jsonb_array_elements(l.products) AS product
+WHERE l.id = ANY(%(ids)s) AND ops.product_uri(product) NOT IN (
+    SELECT ops.product_uri(k) FROM jsonb_array_elements(%(kept)s) AS k
+)
+"""
+
+_NOTE_DELETIONS = """
+INSERT INTO ops.deletions (href, container, blob, reason, requested_at)
+SELECT product ->> 'href', l.container, l.blob, %(reason)s, now()
+FROM ops.ledger AS l, jsonb_array_elements(l.products) AS product
+WHERE l.id = ANY(%(ids)s) AND product ? 'href' AND product ->> 'href' NOT IN (
+    SELECT k ->> 'href' FROM jsonb_array_elements(%(kept)s) AS k WHERE k ? 'href'
+)
+ON CONFLICT (digest) DO NOTHING
+"""
+
+
+def reopen_duplicates(connection: "Connection", of: Sequence[int] | None = None) -> int:
+    """Let duplicates wait whose first has no product, or never will; returns how many.
+
+    Args:
+        connection: in a transaction.
+        of: only duplicates of these rows; of any when None.
+    """
+    bound = {"of": None if of is None else [*of]}
+    return connection.execute(_REOPEN_DUPLICATES, bound).rowcount
+
+
+_REOPEN_DUPLICATES = """
+UPDATE ops.ledger AS d SET
+    status = 'pending', duplicate_of = NULL, code = NULL, evidence = NULL,
+    message = NULL, run_key = NULL, requested_at = NULL, finished = NULL
+FROM ops.ledger AS first
+WHERE d.status = 'duplicate' AND d.present AND first.id = d.duplicate_of
+    AND (%(of)s::bigint[] IS NULL OR first.id = ANY(%(of)s::bigint[]))
+    AND first.status IN ('gone', 'ignored', 'rejected') AND first.products = '[]'
+"""
+
+
+class Withdrawal(NamedTuple):
+    """What `unpublish` takes, or would take, back."""
+
+    rows: int
+    """Versions of the blob that are concerned."""
+    products: list[Product]
+    """All products: items and tables for the caller to remove, blobs noted."""
+
+    @property
+    def items(self) -> list[tuple[str, str]]:
+        """Collection and id of each STAC item."""
+        return [(p["collection"], p["item"]) for p in self.products if "item" in p]
+
+    @property
+    def hrefs(self) -> list[str]:
+        """Blobs in silver."""
+        return [p["href"] for p in self.products if "href" in p]
+
+
+class _Published(NamedTuple):
+    id: int
+    status: Status
+    run_id: str | None
+    products: list[Product]
+
+
+def plan_withdrawal(connection: "Connection", container: str, blob: str) -> Withdrawal:
+    """What `unpublish` would take back; changes nothing.
+
+    Raises:
+        ClaimHeldError: a run is at work on the blob.
+    """
+    return _plan(_published(connection, container, blob))
+
+
+def _plan(published: Sequence[_Published]) -> Withdrawal:
+    return Withdrawal(len(published), [p for row in published for p in row.products])
+
+
+def _published(connection: "Connection", container: str, blob: str) -> list[_Published]:
+    from psycopg.rows import class_row
+
+    with connection.cursor(row_factory=class_row(_Published)) as cursor:
+        rows = cursor.execute(_PUBLISHED, [container, blob]).fetchall()
+    for row in rows:
+        if row.status == "running":
+            message = f"run {row.run_id} is at work on {container}/{blob}"
+            raise ClaimHeldError(message)
+    return rows
+
+
+_PUBLISHED = """
+SELECT id, status, run_id, products FROM ops.ledger
+WHERE container = %s AND ops.digest(blob) = ops.digest(%s) AND dataset IS NOT NULL
+    AND (present OR products <> '[]' OR status = 'running')
+ORDER BY id FOR UPDATE
+"""
+
+
+def unpublish(
+    connection: "Connection",
+    container: str,
+    blob: str,
+    reason: str = "unpublished by hand",
+) -> Withdrawal:
+    """Take back all that was made of a blob; it is `ignored` until `retry` or changed.
+
+    The caller removes items and tables in the same transaction. Duplicates of it are
+    looked at themselves.
+
+    Raises:
+        ClaimHeldError: a run is at work on the blob.
+    """
+    published = _published(connection, container, blob)
+    ids = [row.id for row in published]
+    give_up(connection, ids, reason)
+    connection.execute(_UNPUBLISH, {"ids": ids, "reason": reason})
+    reopen_duplicates(connection, ids)
+    return _plan(published)
+
+
+_UNPUBLISH = """
+UPDATE ops.ledger SET
+    status = CASE WHEN present THEN 'ignored' ELSE 'gone' END,
+    message = %(reason)s, products = '[]', code = NULL, evidence = NULL,
+    suggested_action = NULL, duplicate_of = NULL, run_key = NULL, requested_at = NULL,
+    retry_after = NULL
+WHERE id = ANY(%(ids)s)
+"""
+
+
+def deleted_but_published(
+    connection: "Connection", datasets: Collection[str], limit: int
+) -> list[tuple[str, str]]:
+    """Container and name of deleted blobs whose products still stand."""
+    return connection.execute(_DELETED_BUT_PUBLISHED, [[*datasets], limit]).fetchall()
+
+
+_DELETED_BUT_PUBLISHED = """
+SELECT container, blob FROM ops.ledger
+WHERE dataset = ANY(%s) AND status = 'gone' AND products <> '[]'
+ORDER BY id LIMIT %s
+"""
+
+
+def deletions_due(connection: "Connection", limit: int) -> list[str]:
+    """Blobs to delete now, in this transaction, before `deletions_done`.
+
+    Those that a row owns, or whose source a run is at work on, are left out; runs that
+    begin wait for the end of this transaction: take few at a time.
+    """
+    locked = [row[0] for row in connection.execute(_LOCK_DELETIONS, [limit])]
+    # A second statement, because it sees what was committed before the locks were had.
+    return [row[0] for row in connection.execute(_FREE_DELETIONS, [locked])]
+
+
+_LOCK_DELETIONS = """
+SELECT d.href FROM ops.deletions AS d
+WHERE NOT EXISTS (SELECT FROM ops.product_owners AS o WHERE o.digest = d.digest)
+    AND NOT EXISTS (
+        SELECT FROM ops.ledger AS l
+        WHERE l.container = d.container AND ops.digest(l.blob) = ops.digest(d.blob)
+            AND l.status = 'running'
+    )
+ORDER BY d.requested_at, d.digest
+LIMIT %s
+FOR UPDATE SKIP LOCKED
+"""
+
+_FREE_DELETIONS = """
+SELECT d.href FROM ops.deletions AS d
+WHERE d.href = ANY(%s)
+    AND NOT EXISTS (SELECT FROM ops.product_owners AS o WHERE o.digest = d.digest)
+    AND NOT EXISTS (
+        SELECT FROM ops.ledger AS l
+        WHERE l.container = d.container AND ops.digest(l.blob) = ops.digest(d.blob)
+            AND l.status = 'running'
+    )
+"""
+
+
+def deletions_done(connection: "Connection", hrefs: Collection[str]) -> int:
+    """Forget blobs that are deleted; returns how many."""
+    query = "DELETE FROM ops.deletions WHERE href = ANY(%s)"
+    return connection.execute(query, [[*hrefs]]).rowcount

@@ -1,0 +1,30 @@
+"""What storing a product costs, by the access tier it lies in."""
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+AccessTier = Literal["Hot", "Cool", "Archive"]
+BYTES_PER_GB = 10**9
+
+
+class Prices(dg.ConfigurableResource):
+    """USD per GB (10^9 bytes) and month, by access tier."""
+
+    hot_usd: float = Field(default=0.0115, ge=0, description="Access tier Hot")
+    cool_usd: float = Field(default=0.0100, ge=0, description="Access tier Cool")
+    archive_usd: float = Field(default=0.00226, ge=0, description="Access tier Archive")
+
+    def monthly_usd(self, size_bytes: int, access_tier: AccessTier) -> float:
+        """Cost of keeping `size_bytes` for a month, USD.
+
+        >>> round(Prices().monthly_usd(2 * 10**9, "Hot"), 4)
+        0.023
+        """
+        rates = {
+            "Hot": self.hot_usd,
+            "Cool": self.cool_usd,
+            "Archive": self.archive_usd,
+        }
+        return size_bytes / BYTES_PER_GB * rates[access_tier]
