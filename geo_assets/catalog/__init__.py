@@ -1,0 +1,1 @@
+"""The catalogue: one STAC collection per dataset."""

@@ -1,0 +1,135 @@
+"""The STAC collection of a dataset: what all its items have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from geo_assets.contract import RasterContract
+from geo_assets.extent import Bbox, span_longitudes
+
+STAC_VERSION = "1.1.0"
+EVERYWHERE: Bbox = (-180.0, -90.0, 180.0, 90.0)
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+ITEM_ASSETS: dict[str, dict[str, Any]] = {
+    "visualization": {
+        "title": "Picture: 8-bit, JPEG",
+        "type": COG,
+        "roles": ["visual", "overview"],
+    },
+    "analysis": {
+        "title": "Values: lossless, quick to read",
+        "type": COG,
+        "roles": ["data"],
+    },
+    "archive": {
+        "title": "Values: lossless, to keep",
+        "type": COG,
+        "roles": ["archive"],
+    },
+}
+THUMBNAIL = {"title": "Thumbnail", "type": "image/webp", "roles": ["thumbnail"]}
+EXTENSIONS = {  # member of the summaries: schema
+    "proj:code": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+}
+
+
+class Aggregate(BaseModel):
+    """What the items of a collection add up to.
+
+    Attributes:
+        bytes: of all assets.
+        longitudes: disjoint ranges (west, east) that hold all items, -180..180.
+        latitudes: south, north.
+        interval: first and last moment.
+        gsd: finest and coarsest, metres.
+        bands: all that occur, with name, data type and unit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: int = 0
+    bytes: int = 0
+    longitudes: tuple[tuple[float, float], ...] = ()
+    latitudes: tuple[float, float] | None = None
+    interval: tuple[AwareDatetime, AwareDatetime] | None = None
+    proj_codes: tuple[str, ...] = ()
+    gsd: tuple[float, float] | None = None
+    platforms: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    bands: tuple[dict[str, Any], ...] = ()
+
+
+def build_collection(
+    contract: RasterContract,
+    total: Mapping[str, Any] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The collection as JSON.
+
+    Args:
+        contract: of the dataset.
+        total: fields of `Aggregate`; None before there are items: then the extent is
+            the whole Earth at any time, which is what STAC has for unknown.
+        counts: files per status in the ledger.
+    """
+    known = Aggregate.model_validate(dict(total or {}))
+    summaries = _summaries(known)
+    collection = {
+        "type": "Collection",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": [uri for key, uri in EXTENSIONS.items() if key in summaries],
+        "id": contract.name,
+        "title": contract.title or contract.name,
+        "description": _description(contract),
+        "license": contract.stac.license,
+        "extent": _extent(known),
+        "links": [],
+        "item_assets": _item_assets(contract),
+        "strata:items": known.items,
+        "strata:bytes": known.bytes,
+        "strata:files": dict(counts or {}),
+    }
+    optional = {"keywords": contract.stac.keywords, "summaries": summaries}
+    return collection | {key: value for key, value in optional.items() if value}
+
+
+def _description(contract: RasterContract) -> str:
+    given = contract.stac.description or contract.description
+    return given or f"Rasters of the dataset {contract.title or contract.name}."
+
+
+def _extent(known: Aggregate) -> dict[str, Any]:
+    interval: list[str | None] = [None, None]
+    if known.interval:
+        moments = (moment.isoformat() for moment in known.interval)
+        interval = [moment.replace("+00:00", "Z") for moment in moments]
+    return {
+        "spatial": {"bbox": [list(_bbox(known))]},
+        "temporal": {"interval": [interval]},
+    }
+
+
+def _bbox(known: Aggregate) -> Bbox:
+    if known.latitudes is None:
+        return EVERYWHERE
+    west, east = span_longitudes(known.longitudes)
+    south, north = known.latitudes
+    return (west, south, east, north)
+
+
+def _item_assets(contract: RasterContract) -> dict[str, dict[str, Any]]:
+    tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
+    return tiers | {"thumbnail": THUMBNAIL}
+
+
+def _summaries(known: Aggregate) -> dict[str, Any]:
+    spread = {"minimum": known.gsd[0], "maximum": known.gsd[1]} if known.gsd else None
+    every = {
+        "proj:code": list(known.proj_codes),
+        "gsd": spread,
+        "platform": list(known.platforms),
+        "instruments": list(known.instruments),
+        "bands": list(known.bands),
+    }
+    return {key: value for key, value in every.items() if value}

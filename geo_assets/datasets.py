@@ -1,0 +1,98 @@
+"""Datasets as Dagster Components: one YAML file becomes assets, checks and a job."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import dagster as dg
+from dagster.components.core.component_tree import (
+    ComponentTree,
+    ComponentTreeException,
+)
+from pydantic import BaseModel, ValidationError
+
+from geo_assets.contract import RasterContract
+from geo_assets.explain import ContractError, explain
+
+PROJECT = Path(__file__).parents[1]
+_EXAMPLE = """\
+type: {type_name}
+attributes:
+  name: {name}
+  title: {title}
+  source: {{container: bronze, pattern: "{name}/**/*.tif"}}
+  tiers: all
+"""
+
+
+class RasterDatasetScaffolder(dg.Scaffolder):
+    """Writes a `defs.yaml` that works as it is."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        """Write the file into a folder named like the dataset."""
+        name = request.target_path.name.lower().replace("-", "_")
+        title = name.replace("_", " ").capitalize()
+        request.target_path.mkdir(parents=True, exist_ok=True)
+        text = _EXAMPLE.format(type_name=request.type_name, name=name, title=title)
+        (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+
+
+@dg.scaffold_with(RasterDatasetScaffolder)
+class RasterDataset(dg.Component):
+    """A dataset of rasters: each becomes checked COG tiers and a STAC item."""
+
+    def __init__(self, contract: RasterContract) -> None:
+        self.contract = contract
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The attributes that `defs.yaml` may hold."""
+        return RasterContract
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """What `dg list components` says."""
+        return dg.ComponentTypeSpec(
+            description="Rasters in a container become COG tiers and STAC items.",
+            tags=["raster", "cog", "stac"],
+        )
+
+    @classmethod
+    def load(
+        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
+    ) -> Self:
+        """The dataset of validated attributes."""
+        del context
+        return cls(RasterContract.model_validate(attributes, from_attributes=True))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets, checks and the job of the dataset."""
+        del context
+        from geo_assets.raster.assets import build_raster_defs
+
+        return build_raster_defs(self.contract)
+
+
+def load_tree(project: Path = PROJECT) -> ComponentTree:
+    """The component tree of a project: its `defs` folder, not yet built."""
+    return ComponentTree.for_project(project)
+
+
+def contracts_of(tree: ComponentTree) -> Sequence[RasterContract]:
+    """The contracts of all datasets of a tree.
+
+    Raises:
+        ContractError: a file breaks the contract; says which, where and how.
+    """
+    try:
+        datasets = tree.get_all_components(of_type=RasterDataset)
+    except ComponentTreeException as error:
+        if isinstance(error.__cause__, ValidationError):
+            raise ContractError(explain(error.__cause__, RasterContract)) from error
+        raise
+    return [one.contract for one in datasets]
+
+
+def read_contracts(project: Path = PROJECT) -> Sequence[RasterContract]:
+    """The contracts of a project, as its code location sees them."""
+    return contracts_of(load_tree(project))

@@ -1,0 +1,76 @@
+"""The code location: the only module that knows every package."""
+
+import warnings
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from geo_assets.datasets import PROJECT, contracts_of, load_tree
+from geo_assets.routing import Router
+from geo_resources.database import Database
+from geo_resources.prices import Prices
+from geo_resources.schemas import StacSchemas
+from geo_resources.scratch import Scratch
+from geo_resources.settings import Settings
+from geo_resources.storage import Storage
+from sensors.arrivals import build_arrivals_sensor
+from sensors.janitor import build_janitor
+
+for category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=category)
+
+
+def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """The production wiring; secrets stay in the settings and are in no config."""
+    return {
+        "storage": Storage(url=settings.storage),
+        "database": Database(),
+        "scratch": Scratch(root=str(settings.home / "scratch")),
+        "prices": Prices(
+            hot_usd=settings.price_hot_usd,
+            cool_usd=settings.price_cool_usd,
+            archive_usd=settings.price_archive_usd,
+        ),
+        "schemas": StacSchemas(folder=str(settings.stac_schemas or "")),
+    }
+
+
+def build_defs(
+    settings: Settings,
+    resources: Mapping[str, dg.ConfigurableResource],
+    project: Path = PROJECT,
+) -> dg.Definitions:
+    """The whole platform over the given resources; tests pass their own."""
+    tree = load_tree(project)
+    datasets = tree.build_defs()
+    router = Router(contracts_of(tree))
+    containers = {one.source.container for one in router.contracts}
+    interval = settings.sensor_interval_seconds
+    arrivals = [
+        build_arrivals_sensor(
+            container,
+            router,
+            [*(datasets.jobs or ())],
+            settle=timedelta(seconds=settings.settle_seconds),
+            interval_seconds=interval,
+        )
+        for container in sorted(containers)
+    ]
+    unpublishing = {
+        one.name for one in router.contracts if one.on_delete == "unpublish"
+    }
+    platform = dg.Definitions(
+        sensors=[*arrivals, build_janitor(interval, unpublishing)],
+        resources=dict(resources),
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(datasets, platform)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What workspace.yaml loads."""
+    settings = Settings.from_environment()
+    return build_defs(settings, build_resources(settings))

@@ -1,0 +1,1 @@
+"""One folder per dataset: a `defs.yaml` each."""

@@ -1,0 +1,77 @@
+"""Which runs still live: what Dagster says, and whether their process is there."""
+
+import os
+import socket
+from collections.abc import Iterable
+
+import dagster as dg
+import psutil
+
+BATCH_TAG = "strata/batch"  # on runs of the sensor: digest of their blob versions
+RETRY_ID_TAG = "dagster/auto_retry_run_id"
+WILL_RETRY_TAG = "dagster/will_retry"
+WORKER_TAG = "strata/worker"  # host:pid:start of the process that executes the run
+
+QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+UNFINISHED = [
+    *QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def worker_tag() -> str:
+    """This process, as it is written on its run."""
+    process = psutil.Process(os.getpid())
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def is_gone(tag: str | None) -> bool:
+    """Whether the process of a run is known to have ended.
+
+    A process of another host, or a run without a tag, is not known to.
+    """
+    if not tag:
+        return False
+    host, pid, start = tag.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    if not psutil.pid_exists(int(pid)):
+        return True
+    process = psutil.Process(int(pid))
+    zombie = process.status() == psutil.STATUS_ZOMBIE
+    return zombie or f"{process.create_time():.2f}" != start
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process is gone; returns their ids.
+
+    Dagster's launcher notices a dead process only while the code server that started
+    it lives; after a restart such a run would stay STARTED for ever.
+    """
+    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+    dead = [
+        run for run in instance.get_runs(started) if is_gone(run.tags.get(WORKER_TAG))
+    ]
+    for run in dead:
+        instance.report_run_failed(run, "The process of this run is gone.")
+    return [run.run_id for run in dead]
+
+
+def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run, and the retry that Dagster starts for it, will write no more."""
+    run = instance.get_run_by_id(run_id)
+    if run is None:
+        return True
+    if not run.is_finished:
+        return False
+    retry = run.tags.get(RETRY_ID_TAG)
+    if retry is None:
+        return run.tags.get(WILL_RETRY_TAG) != "true"
+    return is_over(instance, retry)
+
+
+def dead_claims(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:
+    """Those of `run_ids` that will never finish their files."""
+    return [run_id for run_id in run_ids if is_over(instance, run_id)]

@@ -1,0 +1,129 @@
+"""Every name derived from a source, derived once: keys, blobs, STAC ids.
+
+A blob name may hold anything; what is made of it may not. One escape serves all:
+what is not safe becomes `%XX` of its UTF-8 bytes, `%` included, so that every derived
+name can be read back and no two sources share one.
+"""
+
+import hashlib
+from urllib.parse import unquote
+
+DEFAULT_SUFFIX = ".tif"  # dropped from stems; every other suffix stays part of them
+KEY_LIMIT = 200  # characters of a partition key
+_SAFE = frozenset("-_.~ ()+@=!")
+_DIGEST_CHARACTERS = 16
+
+
+def escape(text: str, safe: str = "") -> str:
+    r"""`text` with everything but letters, digits and `-_.~ ()+@=!` as %XX.
+
+    >>> escape("a|b,[c].tif")
+    'a%7Cb%2C%5Bc%5D.tif'
+    >>> unescape(escape("100% Zürich\n")) == "100% Zürich\n"
+    True
+    """
+    kept = _SAFE | set(safe)
+    return "".join(
+        char if char.isalnum() or char in kept else _percent(char) for char in text
+    )
+
+
+def unescape(text: str) -> str:
+    """What `escape` was given."""
+    return unquote(text, errors="strict")
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode())
+
+
+def partition_key(blob: str) -> str:
+    """Dagster partition key of a blob: its name, escaped, at most 200 characters.
+
+    Dagster forbids `...` and control characters, and its selection syntax trips over
+    `, | [ ] "`. A longer name keeps its beginning and ends in a digest of the whole.
+
+    >>> partition_key("flood_depth/2020/a.tif")
+    'flood_depth/2020/a.tif'
+    >>> partition_key("a...b")
+    'a%2E%2E%2Eb'
+    >>> len(partition_key("x" * 900))
+    200
+    """
+    key = escape(blob, safe="/").replace("...", "%2E%2E%2E")
+    if len(key) <= KEY_LIMIT:
+        return key
+    digest = hashlib.sha256(blob.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{key[: KEY_LIMIT - _DIGEST_CHARACTERS - 1]}#{digest}"
+
+
+def blob_stem(blob: str) -> str:
+    """Folder, below its dataset, of what is made of a blob.
+
+    `.tif` is dropped; any other suffix is kept behind an `@`, so that `a.tif`,
+    `a.tiff` and `a` never meet.
+
+    >>> blob_stem("dem/tile.tif"), blob_stem("dem/tile.tiff"), blob_stem("dem/tile")
+    ('dem/tile', 'dem/tile@tiff', 'dem/tile@')
+    >>> blob_stem("../a//b@c.tif")
+    '%2E%2E/a/%/b%40c'
+    """
+    *folders, last = blob.split("/")
+    stem, _, suffix = last.rpartition(".") if "." in last else (last, "", "")
+    end = "" if f".{suffix}" == DEFAULT_SUFFIX else f"@{_escape_stem(suffix)}"
+    return "/".join([*map(_escape_segment, folders), _escape_segment(stem) + end])
+
+
+def _escape_segment(segment: str) -> str:
+    if segment in {".", ".."}:
+        return segment.replace(".", "%2E")
+    return _escape_stem(segment) or "%"
+
+
+def _escape_stem(text: str) -> str:
+    return escape(text).replace("@", "%40")
+
+
+def product_prefix(dataset: str, blob: str) -> str:
+    """Prefix in silver of everything made of a blob, with its closing slash.
+
+    >>> product_prefix("rasters", "a/b.tif")
+    'rasters/a/b/'
+    """
+    return f"{dataset}/{blob_stem(blob)}/"
+
+
+def cog_name(dataset: str, blob: str, tier: str) -> str:
+    """Blob name in silver of the COG of a source in one tier.
+
+    >>> cog_name("rasters", "dem/tile_07.tif", "analysis")
+    'rasters/dem/tile_07/analysis.tif'
+    """
+    return f"{product_prefix(dataset, blob)}{tier}.tif"
+
+
+def item_id(blob: str) -> str:
+    """STAC item id of a blob: its stem, folders joined by `~`, readable in a URL.
+
+    >>> item_id("flood/2020/a.tif"), item_id("a~b.tif")
+    ('flood~2020~a', 'a%7Eb')
+    """
+    return blob_stem(blob).replace("~", "%7E").replace("/", "~")
+
+
+def files_job(dataset: str) -> str:
+    """Name of the job that takes a dataset's files to the catalogue.
+
+    >>> files_job("rasters")
+    'rasters__ingest'
+    """
+    return f"{dataset}__ingest"
+
+
+def files_partitions(dataset: str) -> str:
+    """Name of the dynamic partition set of a dataset's files.
+
+    >>> files_partitions("rasters")
+    'rasters__files'
+    """
+    return f"{dataset}__files"

@@ -1,0 +1,262 @@
+"""The STAC item of a raster: what was made of it, where it lies, where it comes from.
+
+STAC 1.1 with the second major versions of the projection, raster, EO and render
+extensions, which neither pystac nor rio-stac writes yet; pystac builds the core. What
+rio-stac gets wrong (measured, 0.12) is done anew: the time, the footprint, statistics
+from averaged overviews, the media type.
+"""
+
+import math
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+import pystac
+from pydantic import AwareDatetime
+
+from geo_assets.datetime_rule import ItemTime
+from geo_assets.raster.facts import SourceBlob
+from geo_assets.raster.footprint import Footprint
+from geo_assets.raster.inspect import RasterProfile
+from geo_assets.raster.item_bands import measured_bands, shown_bands
+from geo_assets.raster.item_grid import projection_fields, resolution_m
+from geo_assets.raster.product import Cog, TierPass
+from geo_assets.raster.tiers import Facts, Tier, TierOptions, plan_tiers
+
+SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
+EXTENSIONS = {  # prefix of its fields: name and version
+    "eo:": "eo/v2.0.0",
+    "file:": "file/v2.1.0",
+    "processing:": "processing/v1.2.0",
+    "proj:": "projection/v2.0.0",
+    "raster:": "raster/v2.0.0",
+    "renders": "render/v2.0.0",
+}
+ROLES = {
+    Tier.VISUALIZATION: ["visual", "overview"],
+    Tier.ANALYSIS: ["data"],
+    Tier.ARCHIVE: ["archive"],
+}
+TITLES = {
+    Tier.VISUALIZATION: "Picture: 8-bit, JPEG",
+    Tier.ANALYSIS: "Values: lossless, quick to read",
+    Tier.ARCHIVE: "Values: lossless, to keep",
+}
+SHA256_MULTIHASH = "1220"  # multihash: function 0x12, 0x20 bytes
+PERCENT = 100
+
+
+class ThumbnailAsset(Facts):
+    """A small picture of the raster, as an asset."""
+
+    href: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+
+class ItemFacts(Facts):
+    """Everything that the item says.
+
+    Attributes:
+        made: the pass; its `cogs` are the assets.
+        hrefs: of each COG of `made`.
+        time: when the raster is of.
+        operations: what was done to the pixels, in order, for people.
+        software: name to version.
+        created: when this item was made.
+    """
+
+    item_id: str
+    collection: str
+    profile: RasterProfile
+    made: TierPass
+    hrefs: dict[Tier, str]
+    source: SourceBlob
+    footprint: Footprint
+    time: ItemTime
+    thumbnail: ThumbnailAsset | None
+    operations: tuple[str, ...]
+    software: dict[str, str]
+    created: AwareDatetime
+
+
+def build_item(facts: ItemFacts) -> dict[str, Any]:
+    """The item as JSON: finite numbers only, no empty members, extensions as used."""
+    item = pystac.Item(
+        id=facts.item_id,
+        geometry=facts.footprint.geometry,
+        bbox=list(facts.footprint.bbox),
+        datetime=facts.time.moment,
+        start_datetime=facts.time.start,
+        end_datetime=facts.time.end,
+        properties=_properties(facts),
+        collection=facts.collection,
+        assets=_assets(facts),
+    )
+    document = item.to_dict(include_self_link=False)
+    document["links"] = _links(facts)
+    document["stac_extensions"] = _extensions(document)
+    return clean(document)
+
+
+def _properties(facts: ItemFacts) -> dict[str, Any]:
+    profile, made = facts.profile, facts.made
+    return {
+        "title": PurePosixPath(facts.source.blob).name,
+        "created": _text(facts.created),
+        "gsd": _resolution(facts),
+        **_acquisition(profile),
+        **projection_fields(made),
+        **_renders(facts),
+        "processing:lineage": "; ".join(facts.operations) or None,
+        "processing:software": facts.software,
+        "strata:datetime_source": facts.time.source,
+        "strata:source": facts.source.blob,
+        "strata:valid_percent": made.valid_fraction * PERCENT,
+    }
+
+
+def _acquisition(profile: RasterProfile) -> dict[str, Any]:
+    """Platform, instrument and clouds, from GDAL's IMAGERY and EXIF tags."""
+    imagery, exif = profile.tags.get("IMAGERY", {}), profile.tags.get("EXIF", {})
+    platform = imagery.get("SATELLITEID", "").strip().lower()
+    camera = exif.get("EXIF_Model", "").strip().lower()
+    return {
+        "platform": platform or None,
+        "instruments": [camera] if camera else None,
+        "eo:cloud_cover": _percent(imagery.get("CLOUDCOVER", "")),
+    }
+
+
+def _percent(text: str) -> float | None:
+    """A share in percent; the IMAGERY domain writes 999 for unknown."""
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    return share if 0 <= share <= PERCENT else None
+
+
+def _renders(facts: ItemFacts) -> dict[str, Any]:
+    """How a viewer shows the values as the picture does, if they were stretched."""
+    lossless = [str(tier) for tier in (Tier.ANALYSIS, Tier.ARCHIVE)]
+    assets = [tier for tier in lossless if tier in facts.made.cogs][:1]
+    picture = plan_tiers(facts.profile, [Tier.VISUALIZATION], TierOptions()).picture
+    if facts.made.stretch is None or picture is None or not assets:
+        return {}
+    render = {
+        "title": "As the picture: 2 to 98 % of the values",
+        "assets": assets,
+        "bidx": [position + 1 for position in picture.bands],
+        "rescale": [list(limits) for limits in facts.made.stretch],
+    }
+    return {"renders": {"visual": render}}
+
+
+def _resolution(facts: ItemFacts) -> float | None:
+    _, south, _, north = facts.footprint.bbox
+    return resolution_m(facts.made, (south + north) / 2)
+
+
+def _assets(facts: ItemFacts) -> dict[str, pystac.Asset]:
+    assets = {
+        str(tier): _cog_asset(facts, tier, facts.made.cogs[tier])
+        for tier in Tier
+        if tier in facts.made.cogs
+    }
+    if facts.thumbnail:
+        assets["thumbnail"] = pystac.Asset(
+            href=facts.thumbnail.href,
+            title="ThumbnailAsset",
+            media_type=facts.thumbnail.media_type,
+            roles=["thumbnail"],
+            extra_fields=_file_fields(
+                facts.thumbnail.size_bytes, facts.thumbnail.sha256
+            ),
+        )
+    return assets
+
+
+def _cog_asset(facts: ItemFacts, tier: Tier, cog: Cog) -> pystac.Asset:
+    edge = _resolution(facts)
+    if tier is Tier.VISUALIZATION:
+        bands = shown_bands(cog, edge)
+    else:
+        bands = measured_bands(facts.profile, cog, facts.made.statistics, edge)
+    return pystac.Asset(
+        href=facts.hrefs[tier],
+        title=TITLES[tier],
+        media_type=pystac.MediaType.COG,
+        roles=ROLES[tier],
+        extra_fields=_file_fields(cog.size_bytes, cog.sha256) | {"bands": bands},
+    )
+
+
+def _file_fields(size_bytes: int, sha256: str) -> dict[str, Any]:
+    return {"file:size": size_bytes, "file:checksum": SHA256_MULTIHASH + sha256}
+
+
+def _links(facts: ItemFacts) -> list[dict[str, Any]]:
+    """To the collection (as a STAC API has it, from the item), and to the source."""
+    source = facts.source
+    return [
+        {
+            "rel": "collection",
+            "href": f"../../{facts.collection}",
+            "type": pystac.MediaType.JSON,
+        },
+        {
+            "rel": "derived_from",
+            "href": source.href,
+            "title": f"{source.blob}, version {source.etag}",
+            "strata:etag": source.etag,
+            **_file_fields(source.size_bytes, source.sha256),
+        },
+    ]
+
+
+def _extensions(document: dict[str, Any]) -> list[str]:
+    """Schemas of the extensions that are used: any other would not validate."""
+    fields = set(_member_names(clean(document)))
+    used = (
+        name
+        for prefix, name in EXTENSIONS.items()
+        if any(field.startswith(prefix) for field in fields)
+    )
+    return [SCHEMA.format(name) for name in used]
+
+
+def _member_names(value: object) -> list[str]:
+    if isinstance(value, dict):
+        inner = [name for part in value.values() for name in _member_names(part)]
+        return [*value, *inner]
+    if isinstance(value, list):
+        return [name for part in value for name in _member_names(part)]
+    return []
+
+
+def clean(value: Any) -> Any:  # noqa: ANN401 # JSON of any depth
+    r"""JSON that PostgreSQL takes: no NaN, infinity, NUL or half characters.
+
+    Members without a value are left out, but `datetime`, which may be null.
+
+    >>> clean({"datetime": None, "a": float("nan"), "b": [1, None], "c": "x\0"})
+    {'datetime': None, 'b': [1], 'c': 'x'}
+    """
+    if isinstance(value, dict):
+        cleaned = {_clean_text(key): clean(part) for key, part in value.items()}
+        return {k: v for k, v in cleaned.items() if v is not None or k == "datetime"}
+    if isinstance(value, list | tuple):
+        return [part for part in map(clean, value) if part is not None]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return _clean_text(value) if isinstance(value, str) else value
+
+
+def _clean_text(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,362 @@
+"""What Dagster is told of a raster: materialisations, refusals, checks, as events.
+
+Pure: facts in, events out. Every number of the UI comes from here.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.contract import RasterContract
+from geo_assets.errors import DuplicateError, SourceError
+from geo_assets.faults import fault_code
+from geo_assets.raster.products import ACCESS_TIERS, ITEM, THUMBNAIL, product_name
+from geo_assets.raster.specs import key_of
+from geo_resources.ledger import LedgerRow
+from geo_resources.prices import Prices
+from geo_resources.storage import Storage
+
+if TYPE_CHECKING:
+    from geo_assets.raster.facts import RasterFacts, RasterResult
+    from geo_assets.raster.product import Cog
+    from geo_assets.raster.tiers import Tier
+
+DATA_VERSION_TAG = "dagster/data_version"
+PREDICTORS = {1: "none", 2: "horizontal", 3: "floating point"}
+WHOLE_BELOW = 1e15  # larger ones are told by their magnitude
+QUOTE = '"'
+Metadata = dict[str, dg.MetadataValue | str | int | float]
+
+
+class Reporter:
+    """Turns outcomes into events for one dataset.
+
+    Args:
+        contract: of the dataset.
+        stages: things of the asset keys that were selected.
+        prices: of stored bytes.
+        storage: where the products lie; for links.
+    """
+
+    def __init__(
+        self,
+        contract: RasterContract,
+        stages: tuple[str, ...],
+        prices: Prices,
+        storage: Storage,
+    ) -> None:
+        self._contract = contract
+        self._stages = stages
+        self._prices = prices
+        self._storage = storage
+
+    def events(
+        self, outcome: "Done[RasterResult] | Refused | Broken"
+    ) -> Iterator[Event]:
+        """Events of one file; a bad file gets no materialisation but of its arrival."""
+        row = outcome.row
+        verdict: Metadata = {"status": "accepted"}
+        if not isinstance(outcome, Done):
+            verdict = self._verdict(outcome)
+        yield self._made(row, "bronze", {**verdict, **self._arrival(row)})
+        if isinstance(outcome, Done):
+            yield from self._done(row, outcome.result)
+        elif isinstance(outcome, Refused):
+            yield from self._refused(row, outcome)
+        else:
+            yield self._observed(row, verdict)
+
+    def _done(self, row: LedgerRow, result: "RasterResult") -> Iterator[Event]:
+        facts = result.facts
+        if "validated" in self._stages:
+            yield self._made(row, "validated", self._profile(facts))
+            yield self._check(row, "validated", "source_valid", passed=True)
+        for tier, cog in facts.cogs.items():
+            if f"cog_{tier}" in self._stages:
+                yield self._made(row, f"cog_{tier}", self._cog(row, facts, tier, cog))
+                yield from self._cog_checks(row, facts, tier)
+        for skipped in facts.skipped:
+            if f"cog_{skipped.tier}" in self._stages:
+                thing = f"cog_{skipped.tier}"
+                yield self._observed(row, {"skipped": skipped.reason}, thing)
+        if result.item is not None:
+            yield self._made(row, ITEM, self._item(row, result))
+            yield from self._item_checks(row, facts)
+
+    def _refused(self, row: LedgerRow, refused: Refused) -> Iterator[Event]:
+        metadata = self._verdict(refused)
+        yield self._observed(row, metadata)
+        if not isinstance(refused.error, DuplicateError):
+            yield self._check(
+                row, "validated", "source_valid", passed=False, metadata=metadata
+            )
+
+    def _verdict(self, outcome: Refused | Broken) -> Metadata:
+        """Why the file has no products, and what its owner can do."""
+        error = outcome.error
+        if not isinstance(error, SourceError):
+            return {
+                "status": "failed",
+                "code": fault_code(error),
+                "reason": str(error),
+                "what to do": "Nothing: Strata tries again.",
+                "attempt": outcome.row.attempts,
+            }
+        duplicate = isinstance(error, DuplicateError)
+        return {
+            "status": "duplicate" if duplicate else "rejected",
+            "code": error.code,
+            "reason": error.message,
+            "what to do": error.suggested_action,
+            "found": str(error.evidence["found"]),
+            "expected": str(error.evidence["expected"]),
+            "evidence": dg.MetadataValue.json(error.evidence),
+        }
+
+    def _arrival(self, row: LedgerRow) -> Metadata:
+        return {
+            "dagster/uri": self._storage.href(row.container, row.blob),
+            "blob": row.blob,
+            "etag": row.etag,
+            "bytes": row.bytes,
+            "last modified": dg.MetadataValue.timestamp(row.last_modified),
+        }
+
+    def _profile(self, facts: "RasterFacts") -> Metadata:
+        profile = facts.profile
+        return {
+            "CRS": profile.crs_code or _crs_name(profile.crs_wkt),
+            "bounds": coordinates(profile.bounds),
+            "columns": profile.width,
+            "rows": profile.height,
+            "dtype": profile.dtype,
+            "bands": _band_table(facts),
+            "mask": profile.mask,
+            "format": profile.driver,
+            "compression": profile.compression or "none",
+            "warnings": "; ".join(facts.warnings) or "none",
+            "seconds": round(facts.seconds.get("validated", 0.0), 2),
+        }
+
+    def _cog(
+        self, row: LedgerRow, facts: "RasterFacts", tier: "Tier", cog: "Cog"
+    ) -> Metadata:
+        name = product_name(self._contract.name, row.blob, str(tier))
+        access_tier = ACCESS_TIERS.get(str(tier), "Hot")
+        usd = self._prices.monthly_usd(cog.size_bytes, access_tier)
+        return {
+            **_preview(facts),
+            "bytes": cog.size_bytes,
+            "ratio to source": round(cog.size_bytes / max(row.bytes, 1), 4),
+            "monthly cost USD": readable(usd),
+            "access tier": access_tier,
+            **_grid(facts),
+            "columns": cog.width,
+            "rows": cog.height,
+            "bands": _band_table(facts),
+            "compression": cog.compression.upper(),
+            "predictor": PREDICTORS[cog.predictor],
+            "overviews": cog.overview_count,
+            "file": self._link(name),
+            **self._item_link(row, facts),
+            "dagster/uri": self._storage.href("silver", name),
+            "sha256": cog.sha256,
+            "seconds for all tiers": round(facts.seconds.get("tiers", 0.0), 2),
+        }
+
+    def _item(self, row: LedgerRow, result: "RasterResult") -> Metadata:
+        item, facts = result.item or {}, result.facts
+        properties = item["properties"]
+        start = properties.get("start_datetime")
+        end = properties.get("end_datetime")
+        made = facts.tier_pass
+        return {
+            **_preview(facts),
+            "id": item["id"],
+            "collection": self._contract.name,
+            "datetime": properties.get("datetime") or f"{start} to {end}",
+            "bbox": coordinates(item["bbox"]),
+            **_grid(facts),
+            "bytes of all tiers": sum(cog.size_bytes for cog in facts.cogs.values()),
+            "monthly cost USD of all tiers": readable(self._cost(facts)),
+            "valid %": round(100 * made.valid_fraction, 2) if made else 0.0,
+            **self._links(row, facts),
+        }
+
+    def _item_link(self, row: LedgerRow, facts: "RasterFacts") -> Metadata:
+        """Where the item is, once there is one."""
+        if facts.item_report is None:
+            return {}
+        return {"item": self._link(product_name(self._contract.name, row.blob, ITEM))}
+
+    def _links(self, row: LedgerRow, facts: "RasterFacts") -> Metadata:
+        """Where the item and each file of it are found."""
+        kinds = {"item": ITEM, **{f"{tier} file": str(tier) for tier in facts.cogs}}
+        if facts.picture is not None:
+            kinds[f"{THUMBNAIL} file"] = THUMBNAIL
+        return {
+            label: self._link(product_name(self._contract.name, row.blob, kind))
+            for label, kind in kinds.items()
+        }
+
+    def _link(self, name: str) -> dg.MetadataValue:
+        """An address to click on; a local file, which browsers refuse, to copy."""
+        url = self._storage.public_url("silver", name)
+        remote = url.startswith("http")
+        return dg.MetadataValue.url(url) if remote else dg.MetadataValue.path(url)
+
+    def _cost(self, facts: "RasterFacts") -> float:
+        return sum(
+            self._prices.monthly_usd(cog.size_bytes, ACCESS_TIERS.get(str(tier), "Hot"))
+            for tier, cog in facts.cogs.items()
+        )
+
+    def _cog_checks(
+        self, row: LedgerRow, facts: "RasterFacts", tier: "Tier"
+    ) -> Iterator[dg.AssetCheckEvaluation]:
+        report = facts.reports[tier]
+        wrong = "; ".join(report.complaints)
+        metadata: Metadata = {"wrong": wrong} if wrong else {}
+        thing = f"cog_{tier}"
+        yield self._check(row, thing, "cog_valid", passed=report.ok, metadata=metadata)
+        if report.pixel_checksum is not None:
+            yield self._check(
+                row, thing, "pixels_identical", passed=report.pixels_identical
+            )
+
+    def _item_checks(
+        self, row: LedgerRow, facts: "RasterFacts"
+    ) -> Iterator[dg.AssetCheckEvaluation]:
+        report = facts.item_report
+        if report is not None:
+            metadata: Metadata = {
+                "errors": "; ".join(report.errors) or "none",
+                "checked": "; ".join(report.checked) or "nothing",
+                "not checked": "; ".join(report.unchecked) or "nothing",
+            }
+            yield self._check(
+                row, ITEM, "item_valid", passed=report.valid, metadata=metadata
+            )
+        yield self._check(row, ITEM, "item_found", passed=True)
+
+    def _made(
+        self, row: LedgerRow, thing: str, metadata: Metadata
+    ) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            key_of(self._contract, thing),
+            partition=row.partition_key,
+            metadata=metadata,
+            tags={DATA_VERSION_TAG: row.etag},
+        )
+
+    def _observed(
+        self, row: LedgerRow, metadata: Metadata, thing: str = "validated"
+    ) -> dg.AssetObservation:
+        return dg.AssetObservation(
+            key_of(self._contract, thing),
+            partition=row.partition_key,
+            metadata=metadata,
+        )
+
+    def _check(
+        self,
+        row: LedgerRow,
+        thing: str,
+        name: str,
+        *,
+        passed: bool,
+        metadata: Metadata | None = None,
+    ) -> dg.AssetCheckEvaluation:
+        return dg.AssetCheckEvaluation(
+            asset_key=key_of(self._contract, thing),
+            check_name=name,
+            passed=passed,
+            partition=row.partition_key,
+            metadata={"blob": row.blob, **(metadata or {})},
+            severity=dg.AssetCheckSeverity.ERROR,
+        )
+
+
+def _preview(facts: "RasterFacts") -> Metadata:
+    """The picture that the UI shows without a click."""
+    if facts.picture is None or facts.picture.markdown is None:
+        return {}
+    return {"preview": dg.MetadataValue.md(facts.picture.markdown)}
+
+
+def _grid(facts: "RasterFacts") -> Metadata:
+    """CRS and bounds of what was written; a warp may have changed them."""
+    from geo_assets.raster.item_grid import projection_fields
+
+    if facts.tier_pass is None:
+        return {}
+    fields = projection_fields(facts.tier_pass)
+    return {
+        "CRS": fields.get("proj:code") or _crs_name(facts.tier_pass.crs_wkt),
+        "bounds": coordinates(fields["proj:bbox"]),
+    }
+
+
+def _crs_name(wkt: str | None) -> str:
+    """Name of a CRS that has no code.
+
+    >>> _crs_name('PROJCRS["Sinusoidal of ours",BASEGEOGCRS["WGS 84"]]')
+    'Sinusoidal of ours (no EPSG code)'
+    """
+    return f"{wkt.split(QUOTE)[1]} (no EPSG code)" if wkt else "none"
+
+
+def coordinates(numbers: Sequence[float]) -> str:
+    """Numbers on one line, as one copies them into a search.
+
+    >>> coordinates((577600.0, 4813760.5, -0.1234567894, 1e-9))
+    '577600, 4813760.5, -0.12345679, 0'
+    """
+    return ", ".join(f"{round(x, 8):.15g}" for x in numbers)
+
+
+def _figure(number: float) -> str:
+    """A value of a pixel: whole ones in full, others to six digits.
+
+    >>> _figure(0.0), _figure(4294967295), _figure(126.48112), _figure(float("nan"))
+    ('0', '4294967295', '126.481', 'nan')
+    """
+    whole = abs(number) < WHOLE_BELOW and number == int(number)
+    return str(int(number)) if whole else f"{number:.6g}"
+
+
+def readable(usd: float) -> float:
+    """Three digits of a number that is often tiny.
+
+    >>> readable(0.000060725839)
+    6.07e-05
+    """
+    return float(f"{usd:.3g}")
+
+
+def _band_table(facts: "RasterFacts") -> dg.MetadataValue:
+    statistics = facts.tier_pass.statistics if facts.tier_pass else ()
+    records = []
+    for i, band in enumerate(facts.profile.bands):
+        known = statistics[i] if i < len(statistics) else None
+        records.append(
+            dg.TableRecord(
+                {
+                    "band": band.index,
+                    "name": band.description or band.color,
+                    "dtype": band.dtype,
+                    "nodata": "" if band.nodata is None else _figure(band.nodata),
+                    "unit": band.unit or "",
+                    "min": "" if known is None else _figure(known.minimum),
+                    "max": "" if known is None else _figure(known.maximum),
+                    "mean": "" if known is None else _figure(known.mean),
+                    "valid %": "" if known is None else f"{known.valid_percent:.2f}",
+                }
+            )
+        )
+    return dg.MetadataValue.table(records)
+
+
+__all__ = ["THUMBNAIL", "Reporter"]

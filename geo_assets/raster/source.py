@@ -1,0 +1,272 @@
+"""Read a raster once, from top to bottom, in bands of 512 rows.
+
+In memory lie the bands in work, not the raster. A striped, tiled, planar or warped
+source gives the same blocks.
+"""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.shutil import copy
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from geo_assets.errors import SourceError
+from geo_assets.raster.gdal_env import gdal_env, rasterio_is_quiet, source_faults
+from geo_assets.raster.grid import BLOCK, Level
+from geo_assets.raster.inspect import RasterProfile
+from geo_assets.raster.validity import Block, Pixels, Validity
+from geo_assets.raster.warp import WarpPlan, plan_warp
+
+CACHE_BYTES = 64 << 20  # as a number GDAL_CACHEMAX is bytes; the default, 5 % of RAM
+CACHED_ROWS = 2  # of blocks, where 64 MB hold less
+
+# rasterio reads complex integers as floats; we keep their bits in one opaque number
+OPAQUE = {"complex_int16": "uint32"}
+LONG_INTEGERS = frozenset(("int64", "uint64"))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pixels of the output lie."""
+
+    width: int
+    height: int
+    crs: CRS | None
+    transform: Affine
+
+
+@dataclass
+class Raster:
+    """A raster that is open for one pass.
+
+    Attributes:
+        dataset: as the file was opened, for its metadata.
+        size_bytes: what the file should measure.
+        dtype: as the file states it.
+        colors: per band; where its pixels contradict the file, as they say.
+        warp: how it is warped; None if it stays as it is.
+        handles: closes what the reading threads opened.
+    """
+
+    path: Path
+    size_bytes: int
+    dataset: DatasetReader
+    grid: Grid
+    dtype: str
+    colors: tuple[ColorInterp, ...]
+    validity: Validity
+    warp: WarpPlan | None
+    threads: int
+    handles: ExitStack
+    local: threading.local = field(default_factory=threading.local)
+
+    @property
+    def stored(self) -> np.dtype[Any]:
+        """Numpy type of the pixels."""
+        return np.dtype(OPAQUE.get(self.dtype, self.dtype))
+
+    @property
+    def band_count(self) -> int:
+        """Bands of the source."""
+        return self.dataset.count
+
+    @property
+    def is_striped(self) -> bool:
+        """Whether a window costs the decoding of whole rows."""
+        return self.dataset.block_shapes[0][1] >= self.dataset.width
+
+    def read_rows(self, row: int) -> Block:
+        """Pixels of a row of blocks, whole width, without their validity."""
+        height = Level(self.grid.width, self.grid.height).row_height(row)
+        return self._read(window_at(0, row * BLOCK, self.grid.width, height))
+
+    def read_window(self, window: Window) -> Block:
+        """Pixels of a window with their validity."""
+        block = self._read(window)
+        return self.validity.mark(block.pixels, block.mask)
+
+    def iterate_rows(self) -> Iterator[Block]:
+        """All rows of blocks, in order; warped ones are prepared by several threads."""
+        rows = Level(self.grid.width, self.grid.height).rows
+        if self.warp is None or self.threads == 1:
+            yield from map(self.read_rows, range(rows))
+        else:
+            yield from self._read_ahead(rows)
+
+    def _read_ahead(self, rows: int) -> Iterator[Block]:
+        waiting: deque[Future[Block]] = deque()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for row in range(rows):
+                waiting.append(pool.submit(self._read_rows_in_env, row))
+                if len(waiting) > self.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _read_rows_in_env(self, row: int) -> Block:
+        with rasterio.Env(**gdal_env()):  # GDAL's settings are per thread
+            return self.read_rows(row)
+
+    def _read(self, window: Window) -> Block:
+        try:
+            with source_faults(str(self.path), size_bytes=self.size_bytes):
+                return read_block(self._handle(), window, self.dtype, self._mask_band)
+        except SourceError as error:
+            first = int(window.row_off)
+            error.evidence["rows"] = [first, first + int(window.height) - 1]
+            raise
+
+    @property
+    def _mask_band(self) -> int | None:
+        """Band that holds the mask: 0 is the file's own."""
+        if self.validity.missing != "mask":
+            return None
+        return self.dataset.count + 1 if self.warp else 0
+
+    def _handle(self) -> DatasetReader | WarpedVRT:
+        """The dataset, or this thread's own warped view of it."""
+        if self.warp is None:
+            return self.dataset
+        if not hasattr(self.local, "view"):
+            # views that share a handle would wait for each other
+            own = rasterio.open(self.path, sharing=False)
+            self.local.view = self.warp.open(own)
+            self.handles.callback(own.close)
+            self.handles.callback(self.local.view.close)
+        return self.local.view
+
+
+@contextmanager
+def open_raster(
+    path: Path, profile: RasterProfile, *, threads: int, target_crs: str | None = None
+) -> Iterator[Raster]:
+    """Open a raster for a pass, as it is or warped to `target_crs`.
+
+    Warped rasters without nodata or alpha get a mask, for the edges that have no data.
+    """
+    cache = max(CACHE_BYTES, CACHED_ROWS * _block_row_bytes(profile))
+    with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(**gdal_env()))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
+        stack.enter_context(rasterio_is_quiet())
+        with source_faults(str(path), size_bytes=profile.size_bytes):
+            dataset = stack.enter_context(rasterio.open(path, driver=profile.driver))
+            warp = plan_warp(dataset, profile, target_crs) if target_crs else None
+        yield Raster(
+            path=path,
+            size_bytes=profile.size_bytes,
+            dataset=dataset,
+            grid=_grid(dataset, warp),
+            dtype=dataset.dtypes[0],
+            colors=tuple(ColorInterp[band.color] for band in profile.bands),
+            validity=_validity(dataset, profile, warp),
+            warp=warp,
+            threads=threads,
+            handles=stack.enter_context(ExitStack()),
+        )
+
+
+def window_at(left: int, top: int, width: int, height: int) -> Window:
+    """Window by its upper left pixel and its size."""
+    return Window.from_slices((top, top + height), (left, left + width))
+
+
+def read_block(
+    dataset: DatasetReader | WarpedVRT,
+    window: Window,
+    dtype: str,
+    mask_band: int | None,
+) -> Block:
+    """Pixels (rows, cols, bands) of a window and, where there is one, its mask.
+
+    `dtype` is the file's own; `mask_band` is 0 for the file's mask, else the number of
+    a band of a warped view.
+    """
+    count = dataset.count - 1 if mask_band else dataset.count
+    rows, cols = int(window.height), int(window.width)
+    numpy_dtype = "complex64" if dtype in OPAQUE else dtype
+    pixels = np.empty((rows, cols, count), numpy_dtype)
+    # strides are honoured: GDAL fills the interleaved array itself
+    target = pixels.transpose(2, 0, 1)
+    dataset.read(list(range(1, count + 1)), out=target, window=window)
+    mask = None
+    if mask_band is not None:
+        mask = _read_mask(dataset, window, mask_band) > 0
+    return Block(_opaque(pixels, dtype), None, mask)
+
+
+def _read_mask(
+    dataset: DatasetReader | WarpedVRT, window: Window, band: int
+) -> NDArray[np.uint8]:
+    if band == 0:
+        return dataset.read_masks(1, window=window)
+    return dataset.read(band, window=window)
+
+
+def unpacked(pixels: Pixels, dtype: str) -> Pixels:
+    """Pixels as rasterio writes them."""
+    if dtype not in OPAQUE:
+        return pixels
+    return pixels.view(np.int16).astype(np.float32).view(np.complex64)
+
+
+def _opaque(pixels: Pixels, dtype: str) -> Pixels:
+    if dtype not in OPAQUE:
+        return pixels
+    pairs = pixels.view(np.float32).astype(np.int16)
+    return pairs.view(OPAQUE[dtype])
+
+
+def _grid(dataset: DatasetReader, warp: WarpPlan | None) -> Grid:
+    if warp is not None:
+        return Grid(warp.width, warp.height, warp.crs, warp.transform)
+    return Grid(dataset.width, dataset.height, dataset.crs, dataset.transform)
+
+
+def _validity(
+    dataset: DatasetReader, profile: RasterProfile, warp: WarpPlan | None
+) -> Validity:
+    dtype = dataset.dtypes[0]
+    if warp is not None:
+        missing, nodata = warp.missing, warp.nodata
+    else:
+        missing, nodata = profile.mask, exact_nodata(dataset)
+        if missing == "none" and nodata is not None:
+            missing = "nodata"
+    alpha = profile.alpha_index if missing == "alpha" else None
+    return Validity(missing=missing, nodata=nodata, alpha=alpha, dtype=dtype)
+
+
+def exact_nodata(dataset: DatasetReader) -> int | float | None:
+    """Nodata value of a dataset; rasterio rounds those of 64-bit integers to floats."""
+    marked = MaskFlags.nodata in dataset.mask_flag_enums[0]
+    if dataset.dtypes[0] not in LONG_INTEGERS or not marked:
+        return dataset.nodata
+    with MemoryFile(ext=".vrt") as memory:
+        copy(dataset, memory.name, driver="VRT")
+        text = re.search(rb"<NoDataValue>(-?\d+)</NoDataValue>", memory.read())
+    return int(text[1]) if text else dataset.nodata
+
+
+def _block_row_bytes(profile: RasterProfile) -> int:
+    rows, cols = profile.block_shape
+    across = -(-profile.width // max(cols, 1)) * cols
+    if rows >= profile.height:  # one strip: GDAL reads it line by line
+        return 0
+    itemsize = np.dtype(OPAQUE.get(profile.dtype, profile.dtype)).itemsize
+    return rows * across * itemsize * profile.count

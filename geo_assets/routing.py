@@ -1,0 +1,55 @@
+"""Which dataset a blob belongs to: the first contract that takes it, inboxes last."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from geo_assets.contract import RasterContract
+from geo_assets.naming import partition_key
+
+INBOXES = ("rasters", "vectors")  # take whatever no other dataset claims
+SIDECARS = (".tfw", ".wld", ".aux.xml", ".ovr", ".msk", ".prj", ".rpb", ".xml")
+
+
+class Route(NamedTuple):
+    """Where a blob goes: a dataset and its partition key, or nowhere and why."""
+
+    dataset: str | None
+    partition_key: str | None
+    reason: str | None
+
+
+class Router:
+    """The contracts of a code location, asked blob by blob."""
+
+    def __init__(self, contracts: Iterable[RasterContract]) -> None:
+        self.contracts = in_order(contracts)
+
+    def route(self, container: str, blob: str) -> Route:
+        """The dataset of a blob, or the reason why it has none."""
+        for contract in self.contracts:
+            if contract.source.takes(container, blob):
+                return Route(contract.name, partition_key(blob), None)
+        return Route(None, None, unclaimed_reason(blob))
+
+    @property
+    def digest(self) -> str:
+        """Changes when a contract does: what was ignored is then asked again."""
+        text = "\n".join(contract.model_dump_json() for contract in self.contracts)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def in_order(contracts: Iterable[RasterContract]) -> Sequence[RasterContract]:
+    """Contracts in the order in which they are asked: by name, the inboxes last."""
+    return sorted(contracts, key=lambda one: (one.name in INBOXES, one.name))
+
+
+def unclaimed_reason(blob: str) -> str:
+    """Why a blob without a dataset is ignored.
+
+    >>> unclaimed_reason("dem.tfw")
+    'side-car file: not read; write the georeference into the raster itself'
+    """
+    if blob.lower().endswith(SIDECARS):
+        return "side-car file: not read; write the georeference into the raster itself"
+    return "no dataset claims this name; see `strata datasets`"
