@@ -1,0 +1,1 @@
+"""The strata command and the local services behind it."""

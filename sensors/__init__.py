@@ -1,0 +1,1 @@
+"""Watchers that turn what happens outside Dagster into run requests."""
