@@ -1,0 +1,675 @@
+"""geo_resources/ledger*.py: what the ledger remembers, against a real PostgreSQL."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from geo_resources import ledger
+from geo_resources.database import Database
+from geo_resources.ledger import ClaimHeldError, ClaimLostError, Fault, First, Tally
+from tests.integration.ledger_world import (
+    NOW,
+    OLD,
+    Blob,
+    Route,
+    World,
+    products_of,
+    route,
+    sha256,
+    uris,
+)
+
+pytestmark = pytest.mark.integration
+
+PUBLIC_COLUMNS = (
+    "dataset, container, blob, etag, bytes, sha256, status, code, message, evidence, "
+    "products, rows_read, rows_loaded, rows_rejected, layers, run_id, attempts, "
+    "first_seen, started, finished"
+)
+
+
+@pytest.fixture
+def world(database_url):
+    database = Database(url=database_url)
+    yield World(database)
+    database.close()
+
+
+# Arrivals
+
+
+def test_a_listing_makes_one_row_per_version(world):
+    seen = world.see({"a.tif": "1", "b.tif": "1", "c.txt": "1", "d.tif": "1"})
+    assert str(seen) == "4 new, 0 changed, 0 returned, 0 settled, 0 gone"
+    assert world.statuses() == {
+        "a.tif@1": "pending",
+        "b.tif@1": "pending",
+        "c.txt@1": "ignored",
+        "d.tif@1": "pending",
+    }
+    assert world.rows()["c.txt@1"]["message"] == "no dataset claims this name"
+
+
+def test_the_same_listing_again_changes_nothing(world):
+    listing = {"a.tif": "1", "b.txt": "1"}
+    world.see(listing)
+    before = world.rows()
+    assert sum(world.see(listing)) == 0
+    assert world.rows() == before
+
+
+def test_an_empty_container_is_no_error(world):
+    assert sum(world.observe([])) == 0
+    world.see({"a.tif": "1"})
+    assert world.observe([[]]).gone == 1
+
+
+def test_a_young_blob_waits_until_it_is_seen_twice_unchanged(world):
+    world.see({"a.tif": "1"}, at=NOW)
+    assert world.pending() == []
+    assert world.claim("a.tif") == []
+    assert world.see({"a.tif": "2"}, at=NOW).changed == 1  # still being written
+    assert world.pending() == []
+    assert world.see({"a.tif": "2"}, at=NOW).settled == 1
+    assert world.pending() == ["a.tif@2"]
+    assert world.statuses() == {"a.tif@2": "pending"}
+
+
+def test_a_version_that_a_run_was_asked_for_is_gone_when_replaced(world):
+    world.see({"a.tif": "1"})
+    row_id = world.rows()["a.tif@1"]["id"]
+    assert world.transact(ledger.mark_requested, [row_id], "key", NOW) == 1
+    world.see({"a.tif": "2"})
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "pending"}
+    assert world.rows()["a.tif@1"]["message"] == "replaced by 2"
+
+
+def test_a_deleted_blob_is_gone_and_keeps_its_products(world):
+    row = world.make("a.tif")
+    assert world.see({"b.tif": "1"}).gone == 1
+    gone = world.rows()["a.tif@1"]
+    assert (gone["status"], gone["message"]) == ("gone", "deleted from bronze")
+    assert uris(gone["products"]) == world.owners().keys()
+    assert set(world.owners().values()) == {row.id}
+    assert world.see({"b.tif": "1"}).gone == 0
+
+
+def test_a_returning_blob_whose_products_stand_is_accepted(world):
+    world.make("a.tif")
+    world.see({})
+    assert world.see({"a.tif": "1"}).returned == 1
+    assert world.statuses() == {"a.tif@1": "accepted"}
+
+
+def test_a_returning_blob_without_products_is_as_new(world):
+    world.see({"a.tif": "1"})
+    world.reject(world.claim("a.tif")[0])
+    world.see({})
+    assert world.see({"a.tif": "1"}).returned == 1
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["code"], row["attempts"]) == ("pending", None, 1)
+
+
+def test_a_running_version_is_left_to_its_run_when_deleted(world):
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif")
+    assert world.see({}).gone == 0
+    world.accept(row)
+    assert world.see({}).gone == 1
+    assert world.rows()["a.tif@1"]["products"] == products_of("a.tif")
+
+
+def test_a_listing_that_fails_half_way_changes_nothing(world):
+    world.see({"a.tif": "1", "b.tif": "1"})
+    before = world.rows()
+
+    def pages():
+        yield [Blob("a.tif", "2"), Blob("c.tif", "1")]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        world.observe(pages())
+    assert world.rows() == before
+
+
+def test_a_failed_listing_changes_nothing_even_when_the_caller_goes_on(world):
+    world.see({"a.tif": "1"})
+
+    def pages():
+        yield [Blob("b.tif", "1")]
+        raise ConnectionResetError
+
+    with world.database.transaction() as connection:
+        with pytest.raises(ConnectionResetError):
+            ledger.observe(
+                connection, "bronze", pages(), route, NOW, timedelta(minutes=1)
+            )
+        assert connection.execute("SELECT count(*) FROM ops.ledger").fetchone() == (1,)
+
+
+def test_a_name_listed_twice_counts_once(world):
+    world.observe([[Blob("a.tif", "1")], [Blob("a.tif", "2")]])
+    assert world.statuses() == {"a.tif@2": "pending"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\\b.tif", "a\tb\n.tif", "\\N", "%s %(x)s", "日本" * 480, "😀" * 900, "' --"],
+)
+def test_any_name_is_kept_as_it_is(world, name):
+    world.observe([[Blob(name, "1")]])
+    world.observe([[Blob(name, "2")]])
+    assert world.statuses() == {f"{name}@2": "pending"}
+    (row,) = world.claim(name)
+    world.accept(row)
+    assert row.blob == name
+
+
+def test_containers_do_not_mix(world):
+    world.see({"a.tif": "1"})
+    world.transact(ledger.observe, "other", [], route, NOW, timedelta())
+    assert world.statuses() == {"a.tif@1": "pending"}
+
+
+def test_twenty_thousand_names_are_seen_in_seconds(world):
+    pages = [
+        [Blob(f"folder/{page:03}/{i:04}.tif", "1") for i in range(1000)]
+        for page in range(20)
+    ]
+    started = world.query("SELECT clock_timestamp() AS t")[0]["t"]
+    assert world.observe(pages).new == 20_000
+    assert sum(world.observe(pages)) == 0
+    assert world.observe(pages[1:]).gone == 1000
+    ended = world.query("SELECT clock_timestamp() AS t")[0]["t"]
+    assert ended - started < timedelta(seconds=15)
+
+
+def test_changed_contracts_are_asked_again_for_what_waits_or_was_ignored(world):
+    world.see({"a.tif": "1", "b.txt": "1", "c.tif": "1"})
+    world.accept(world.claim("c.tif")[0])
+
+    def other(blob):
+        return Route("texts", blob, None) if "txt" in blob else Route(None, None, "no")
+
+    assert world.transact(ledger.reroute, "bronze", other) == 2
+    assert world.transact(ledger.reroute, "bronze", other) == 0
+    assert world.statuses() == {
+        "a.tif@1": "ignored",
+        "b.txt@1": "pending",
+        "c.tif@1": "accepted",
+    }
+    assert world.rows()["b.txt@1"]["dataset"] == "texts"
+
+
+# Requests and claims
+
+
+def test_a_request_is_made_once_and_can_be_forgotten(world):
+    world.see({"a.tif": "1", "b.tif": "1"})
+    ids = [row["id"] for row in world.rows().values()]
+    assert world.transact(ledger.mark_requested, ids[:1], "k1", NOW) == 1
+    assert world.transact(ledger.mark_requested, ids, "k2", NOW) == 1
+    rows = world.transact(ledger.pending, 10)
+    assert [(r.run_key, r.requested_at) for r in rows] == [("k1", NOW), ("k2", NOW)]
+    assert world.transact(ledger.forget_request, "k1") == 1
+    rows = world.transact(ledger.pending, 10)
+    assert [(r.blob, r.run_key) for r in rows] == [("b.tif", "k2"), ("a.tif", None)]
+
+
+def test_pending_honours_limit_container_and_delay(world):
+    world.see(dict.fromkeys(("a.tif", "b.tif", "c.tif"), "1"))
+    (row,) = world.claim("a.tif")
+    world.transact(ledger.return_to_pending, row, NOW + timedelta(days=40_000))
+    assert [r.blob for r in world.transact(ledger.pending, 1)] == ["b.tif"]
+    assert world.pending() == ["b.tif@1", "c.tif@1"]
+    assert world.transact(ledger.pending, 9, "silver") == []
+
+
+def test_a_claim_says_what_the_run_must_know(world):
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif", "never seen.tif", run="run 7")
+    assert (row.blob, row.etag, row.bytes, row.run_id) == ("a.tif", "1", 10, "run 7")
+    assert (row.was, row.attempts, row.products, row.facts) == ("pending", 1, [], {})
+    stored = world.rows()["a.tif@1"]
+    assert (stored["status"], stored["started"]) == ("running", NOW)
+
+
+def test_what_one_run_holds_no_other_claims_until_it_is_known_dead(world):
+    world.see({"a.tif": "1"})
+    assert len(world.claim("a.tif", run="one")) == 1
+    assert world.claim("a.tif", run="two") == []
+    (row,) = world.claim("a.tif", run="two", take_over=["one"])
+    assert (row.was, row.attempts) == ("running", 2)
+
+
+def test_a_retried_step_takes_up_what_it_left_and_no_more(world):
+    world.see(dict.fromkeys(("done.tif", "open.tif", "bad.tif", "late.tif"), "1"))
+    done, _, bad, late = world.claim("done.tif", "open.tif", "bad.tif", "late.tif")
+    world.accept(done)
+    world.reject(bad)
+    world.fail(late)
+    again = world.claim("done.tif", "open.tif", "bad.tif", "late.tif")
+    assert [row.blob for row in again] == ["open.tif", "late.tif"]
+
+
+def test_a_rejected_file_is_claimed_only_on_purpose(world):
+    world.see({"a.tif": "1"})
+    world.reject(world.claim("a.tif", run="one")[0])
+    assert world.claim("a.tif", run="two") == []
+    assert len(world.claim("a.tif", run="two", again=["rejected"])) == 1
+
+
+def test_an_accepted_file_is_made_anew_and_keeps_its_products_meanwhile(world):
+    first = world.make("a.tif")
+    assert world.claim("a.tif", run="other", again=[]) == []
+    (row,) = world.claim("a.tif", run="by hand")
+    assert (row.was, row.products) == ("accepted", products_of("a.tif"))
+    assert set(world.owners().values()) == {first.id}
+    world.accept(row, "analysis")
+    assert uris(world.rows()["a.tif@1"]["products"]) == world.owners().keys()
+    assert world.deletions() == {"az://silver/rasters/a.tif/visualization.tif"}
+
+
+def test_a_new_version_waits_for_the_run_on_the_old_one(world):
+    world.see({"a.tif": "1"})
+    (old,) = world.claim("a.tif", run="old")
+    world.see({"a.tif": "2"})
+    assert world.pending() == []
+    assert world.claim("a.tif", run="new") == []
+    world.accept(old)
+    assert world.pending() == ["a.tif@2"]
+    (new,) = world.claim("a.tif", run="new")
+    world.accept(new)
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "accepted"}
+
+
+def test_the_old_version_of_a_dead_run_cannot_come_back(world):
+    world.see({"a.tif": "1"})
+    (old,) = world.claim("a.tif", run="old")
+    world.see({"a.tif": "2"})
+    (new,) = world.claim("a.tif", run="new", take_over=["old"])
+    with pytest.raises(ClaimLostError):
+        world.accept(old)
+    world.accept(new)
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "accepted"}
+
+
+def test_a_run_that_lost_its_claim_writes_nothing(world):
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif", run="one")
+    assert world.transact(ledger.running_run_ids) == ["one"]
+    assert world.transact(ledger.release, ["one", "unknown"]) == 1
+    before = world.rows()
+    for verb, arguments in {
+        ledger.accept: [products_of("a.tif")],
+        ledger.reject: [Fault("NO_CRS", "x")],
+        ledger.fail: [Fault("BUG", "x")],
+        ledger.save_facts: [{"a": 1}],
+        ledger.content: [sha256("x")],
+        ledger.intend: [["x"]],
+        ledger.mark_duplicate: [First(row.id, "b")],
+        ledger.return_to_pending: [],
+    }.items():
+        with pytest.raises(ClaimLostError):
+            world.transact(verb, row, *arguments)
+    assert world.rows() == before
+    assert world.pending() == ["a.tif@1"]
+    assert world.transact(ledger.running_run_ids) == []
+
+
+def test_a_file_that_kills_its_runs_is_left_alone(world):
+    world.see({"a.tif": "1"})
+    for attempt in range(5):
+        assert len(world.claim("a.tif", run=f"run {attempt}")) == 1
+        world.transact(ledger.release, [f"run {attempt}"])
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["code"]) == ("failed", "RUN_DIED")
+    assert world.transact(ledger.requeue_due) == 0
+    assert world.transact(ledger.retry, "RUN_DIED") == 1
+    assert world.pending() == ["a.tif@1"]
+
+
+# Outcomes
+
+
+def test_acceptance_is_recorded_with_all_that_was_counted(world):
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif")
+    world.content(row)
+    world.transact(ledger.save_facts, row, {"profile": {"width": 3}, "old": 1})
+    tally = Tally(rows_read=5, rows_loaded=3, rows_rejected=2, layers=[{"name": "x"}])
+    products = products_of("a.tif")
+    facts = {"old": 2}
+    assert world.transact(ledger.accept, row, products, facts=facts, tally=tally) == []
+    (stored,) = world.transact(lambda c: [*ledger.rows(c)])
+    assert ", ".join(stored) == PUBLIC_COLUMNS
+    assert stored["products"] == products
+    assert (stored["rows_read"], stored["layers"]) == (5, [{"name": "x"}])
+    assert stored["finished"] >= stored["started"]
+    assert stored["code"] is None
+    assert world.rows()["a.tif@1"]["facts"] == {"profile": {"width": 3}, "old": 2}
+
+
+def test_a_new_version_takes_over_products_and_gives_up_the_rest(world):
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    assert world.statuses() == {"a.tif@1": "accepted", "a.tif@2": "pending"}
+    (row,) = world.claim("a.tif")
+    given_up = world.accept(row, "analysis", "archive")
+    gone = "az://silver/rasters/a.tif/visualization.tif"
+    assert [p["href"] for p in given_up] == [gone]
+    assert world.deletions() == {gone}
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "accepted"}
+    assert world.rows()["a.tif@1"]["message"] == "replaced by 2"
+    assert set(world.owners().values()) == {row.id}
+
+
+def test_a_product_made_again_is_not_deleted(world):
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    world.accept(world.claim("a.tif")[0], "analysis")
+    world.see({"a.tif": "3"})
+    world.accept(world.claim("a.tif")[0])
+    assert world.deletions() == set()
+
+
+def test_a_rejected_new_version_leaves_the_old_one_published(world):
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    world.reject(world.claim("a.tif")[0])
+    assert world.statuses() == {"a.tif@1": "accepted", "a.tif@2": "rejected"}
+    assert world.deletions() == set()
+
+
+def test_a_version_rejected_later_gives_its_products_up(world):
+    world.make("a.tif")
+    given_up = world.reject(world.claim("a.tif", run="by hand")[0])
+    assert given_up == products_of("a.tif")
+    assert len(world.deletions()) == 2
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["code"]) == ("rejected", "NO_CRS")
+    assert (row["evidence"], row["suggested_action"]) == ({"found": None}, "write it")
+
+
+def test_a_failed_file_comes_back_when_it_is_due(world):
+    world.see({"a.tif": "1", "b.tif": "1", "c.tif": "1"})
+    now_due, later, never = world.claim("a.tif", "b.tif", "c.tif")
+    world.fail(now_due, OLD)
+    world.fail(later, NOW + timedelta(days=40_000))
+    world.fail(never)
+    assert world.transact(ledger.requeue_due) == 1
+    assert world.pending() == ["a.tif@1"]
+
+
+def test_retry_brings_back_by_code_and_dataset(world):
+    world.see({"a.tif": "1", "b.tif": "1"})
+    bad, late = world.claim("a.tif", "b.tif")
+    world.reject(bad)
+    world.fail(late)
+    assert world.transact(ledger.retry, "NO_CRS", "other") == 0
+    assert world.transact(ledger.retry, "NO_CRS") == 1
+    assert world.pending() == ["a.tif@1"]
+    assert world.transact(ledger.retry) == 1
+    assert len(world.claim("a.tif", "b.tif")) == 2  # by the same run, too
+
+
+def test_any_text_and_evidence_can_be_recorded(world):
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif")
+    message = "tag \x00 half \ud83d \\u0000 'quoted' %s"
+    world.transact(ledger.reject, row, Fault("CORRUPT", message, {message: [message]}))
+    stored = world.rows()["a.tif@1"]
+    clean = "tag \ufffd half ? \\u0000 'quoted' %s"
+    assert stored["message"] == clean
+    assert stored["evidence"] == {clean: [clean]}
+
+
+def test_nan_never_reaches_the_database(world):
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif")
+    with pytest.raises(ValueError, match="JSON"):
+        world.transact(ledger.save_facts, row, {"mean": float("nan")})
+
+
+# Duplicates
+
+
+def test_the_same_content_under_another_name_refers_to_the_first(world):
+    world.see({"a.tif": "1", "b.tif": "1"})
+    first, second = world.claim("a.tif", "b.tif")
+    assert world.content(first, "same") is None
+    found = world.content(second, "same")
+    assert found == First(first.id, "a.tif")
+    world.transact(ledger.mark_duplicate, second, found)
+    row = world.rows()["b.tif@1"]
+    assert (row["status"], row["evidence"]["duplicate_of"]) == ("duplicate", "a.tif")
+
+
+def test_the_same_content_under_the_same_name_is_no_duplicate(world):
+    world.make("a.tif", "1")
+    world.see({"a.tif": "2"})
+    (row,) = world.claim("a.tif")
+    assert world.content(row, "a.tif1") is None
+
+
+def duplicate(world):
+    """a.tif is accepted, b.tif is its duplicate."""
+    world.see({"a.tif": "1", "b.tif": "1"})
+    first, second = world.claim("a.tif", "b.tif")
+    world.accept(first)
+    world.transact(ledger.mark_duplicate, second, world.content(second, "a.tif1"))
+    assert world.statuses()["b.tif@1"] == "duplicate"
+    return first, second
+
+
+def test_duplicates_wait_again_when_the_first_is_replaced(world):
+    duplicate(world)
+    world.see({"a.tif": "2", "b.tif": "1"})
+    assert world.statuses()["b.tif@1"] == "duplicate"
+    world.accept(world.claim("a.tif")[0])
+    assert world.statuses()["b.tif@1"] == "pending"
+
+
+def test_duplicates_wait_again_when_the_first_is_unpublished(world):
+    duplicate(world)
+    world.transact(ledger.unpublish, "bronze", "a.tif")
+    assert world.pending() == ["b.tif@1"]
+    (row,) = world.claim("b.tif")
+    assert world.content(row, "a.tif1") is None
+
+
+def test_duplicates_stay_while_the_products_of_the_first_stand(world):
+    duplicate(world)
+    world.see({"b.tif": "1"})
+    assert world.statuses() == {"a.tif@1": "gone", "b.tif@1": "duplicate"}
+
+
+def test_duplicates_wait_again_when_the_first_is_rejected_or_deleted(world):
+    world.see({"a.tif": "1", "b.tif": "1", "c.tif": "1", "d.tif": "1"})
+    rows = world.claim("a.tif", "b.tif", "c.tif", "d.tif")
+    for row, text in zip(rows, "xxyy", strict=True):
+        found = world.content(row, text)
+        if found:
+            world.transact(ledger.mark_duplicate, row, found)
+    world.reject(rows[0])
+    world.fail(rows[2])
+    assert world.pending() == ["b.tif@1"]
+    world.see({"a.tif": "1", "b.tif": "1", "d.tif": "1"})
+    assert world.pending() == ["b.tif@1", "d.tif@1"]
+
+
+def test_a_chain_of_duplicates_points_at_its_first(world):
+    world.see({"a.tif": "1", "b.tif": "1", "c.tif": "1"})
+    a, b = world.claim("a.tif", "b.tif")
+    world.content(a, "same")
+    world.transact(ledger.mark_duplicate, b, world.content(b, "same"))
+    world.transact(ledger.return_to_pending, a)
+    (c,) = world.claim("c.tif", run="other")
+    assert world.content(c, "same") is None
+    (a,) = world.claim("a.tif")
+    world.transact(ledger.mark_duplicate, a, world.content(a, "same"))
+    rows = world.rows()
+    assert {rows[f"{x}.tif@1"]["duplicate_of"] for x in "ab"} == {c.id}
+    assert rows["b.tif@1"]["evidence"]["duplicate_of"] == "c.tif"
+
+
+# Withdrawals
+
+
+def test_unpublish_plans_before_it_acts(world):
+    world.make("a.tif")
+    before = world.rows()
+    plan = world.transact(ledger.plan_withdrawal, "bronze", "a.tif")
+    assert plan.items == [("rasters", "a.tif")]
+    assert len(plan.hrefs) == 2
+    assert world.rows() == before
+    assert world.transact(ledger.unpublish, "bronze", "a.tif") == plan
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["message"]) == ("ignored", "unpublished by hand")
+    assert (row["products"], world.owners()) == ([], {})
+    assert world.deletions() == set(plan.hrefs)
+    world.see({"a.tif": "1"})
+    world.transact(ledger.reroute, "bronze", route)
+    assert world.statuses() == {"a.tif@1": "ignored"}
+    assert world.transact(ledger.unpublish, "bronze", "a.tif").products == []
+    assert world.transact(ledger.retry, statuses=["ignored"]) == 1
+
+
+def test_unpublish_takes_every_version_back(world):
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    world.transact(ledger.unpublish, "bronze", "a.tif")
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "ignored"}
+    assert world.owners() == {}
+
+
+def test_unpublish_leaves_a_blob_alone_that_nobody_claims(world):
+    world.see({"a.txt": "1"})
+    before = world.rows()
+    assert world.transact(ledger.unpublish, "bronze", "a.txt").rows == 0
+    assert world.rows() == before
+
+
+def test_unpublish_does_not_pull_a_file_from_under_a_run(world):
+    world.see({"a.tif": "1"})
+    world.claim("a.tif", run="run 9")
+    with pytest.raises(ClaimHeldError, match="run 9"):
+        world.transact(ledger.unpublish, "bronze", "a.tif")
+
+
+def test_deleted_blobs_whose_products_stand_are_found_by_dataset(world):
+    world.make("a.tif")
+    world.see({})
+    find = ledger.deleted_but_published
+    assert world.transact(find, ["other"], 9) == []
+    assert world.transact(find, ["rasters"], 9) == [("bronze", "a.tif")]
+    world.transact(ledger.unpublish, "bronze", "a.tif", "deleted")
+    assert world.transact(find, ["rasters"], 9) == []
+    assert world.statuses() == {"a.tif@1": "gone"}
+
+
+def test_deletions_are_due_until_done_but_not_while_their_source_is_worked_on(world):
+    world.make("a.tif")
+    world.reject(world.claim("a.tif", run="by hand")[0])
+    due = world.transact(ledger.deletions_due, 9)
+    assert set(due) == world.deletions()
+    (row,) = world.claim("a.tif", run="again", again=["rejected"])
+    assert world.transact(ledger.deletions_due, 9) == []
+    world.reject(row)
+    assert world.transact(ledger.deletions_due, 1) == due[:1]
+    assert world.transact(ledger.deletions_done, due[:1]) == 1
+    assert world.deletions() == {due[1]}
+
+
+def test_blobs_of_a_run_that_died_are_deleted_unless_somebody_owns_them(world):
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    (row,) = world.claim("a.tif")
+    mine = [p["href"] for p in products_of("a.tif", "analysis", "archive")[:2]]
+    world.transact(ledger.intend, row, mine)
+    world.transact(ledger.intend, row, mine)
+    assert world.transact(ledger.deletions_due, 9) == []
+    world.transact(ledger.release, [row.run_id])
+    assert world.transact(ledger.deletions_due, 9) == mine[1:]  # analysis is owned
+    (row,) = world.claim("a.tif")
+    world.accept(row, "archive")
+    assert world.deletions() == {
+        "az://silver/rasters/a.tif/visualization.tif",
+        "az://silver/rasters/a.tif/analysis.tif",
+    }
+
+
+# Report
+
+
+def test_the_report_counts_and_sums(world):
+    world.see({"a.tif": "1", "b.tif": "1", "c.txt": "1"})
+    first, second = world.claim("a.tif", "b.tif")
+    world.accept(first)
+    world.reject(second)
+    assert world.transact(ledger.counts) == [
+        ("rasters", "accepted", 1, 10),
+        ("rasters", "rejected", 1, 10),
+        (None, "ignored", 1, 10),
+    ]
+    assert world.transact(ledger.tier_sizes, "rasters") == [
+        ("rasters", "analysis", 1, 5),
+        ("rasters", "visualization", 1, 5),
+    ]
+    of_status = world.transact(lambda c: [*ledger.rows(c, "rasters", None, "rejected")])
+    assert [row["blob"] for row in of_status] == ["b.tif"]
+    later = NOW + timedelta(days=40_000)
+    assert world.transact(lambda c: [*ledger.rows(c, since=later)]) == []
+
+
+# Invariants, whoever writes
+
+
+def test_two_rows_never_own_one_product(world):
+    world.see({"a.tif": "1", "b.tif": "1"})
+    first, second = world.claim("a.tif", "b.tif")
+    world.accept(first)
+    world.content(second)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        world.transact(ledger.accept, second, products_of("a.tif"))
+    assert world.statuses()["b.tif@1"] == "running"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'accepted'",
+        "status = 'accepted', products = '[{\"href\": \"x\"}]', finished = now()",
+        "status = 'done'",
+        "status = 'running'",
+        "status = 'rejected', code = 'X'",
+        "status = 'failed', message = 'X'",
+        "status = 'duplicate', evidence = '{\"duplicate_of\": \"b\"}'",
+        "status = 'duplicate', duplicate_of = id",
+        "status = 'ignored'",
+        "status = 'gone'",
+        "dataset = NULL",
+        "sha256 = 'ABC'",
+        "products = '{}'",
+        'products = \'[{"kind": "cog"}]\'',
+        'products = \'[{"href": "x"}, {"href": "x"}]\'',
+        "bytes = -1",
+        "id = DEFAULT, etag = NULL",
+    ],
+)
+def test_a_row_that_says_too_little_is_refused(world, change):
+    world.see({"a.tif": "1"})
+    with pytest.raises(psycopg.IntegrityError):
+        world.transact(lambda c: c.execute(f"UPDATE ops.ledger SET {change}"))  # noqa: S608
+
+
+def test_a_version_has_one_row_and_a_blob_one_present_version(world):
+    world.make("a.tif")
+    columns = "dataset, container, blob, bytes, status, first_seen, last_modified"
+    copy = f"""INSERT INTO ops.ledger ({columns}, partition_key, settled, etag, present)
+        SELECT {columns.replace("status", "'pending'")}, 'k', true, %s, %s
+        FROM ops.ledger"""  # noqa: S608
+    for etag, present in (("1", False), ("2", True)):
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            world.transact(lambda c, *b: c.execute(copy, b), etag, present)

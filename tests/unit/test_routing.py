@@ -1,0 +1,72 @@
+"""geo_assets.routing"""
+
+import pytest
+from pydantic import ValidationError
+
+from geo_assets.contract import RasterContract
+from geo_assets.routing import Route, Router
+
+
+def contract(name: str, *patterns: str, **more: object) -> RasterContract:
+    source = {"pattern": list(patterns)}
+    return RasterContract.model_validate({"name": name, "source": source, **more})
+
+
+def test_a_dataset_comes_before_the_inbox_whatever_its_name():
+    router = Router([contract("rasters", "**/*.tif"), contract("zebra", "z/**/*.tif")])
+    assert router.route("bronze", "z/a.tif").dataset == "zebra"
+    assert router.route("bronze", "a.tif") == Route("rasters", "a.tif", None)
+
+
+def test_what_nobody_claims_is_ignored_with_a_reason():
+    router = Router([contract("rasters", "**/*.tif")])
+    assert "no dataset claims" in router.route("bronze", "notes.txt").reason
+    assert "side-car" in router.route("bronze", "a.TFW").reason
+    assert router.route("gold", "a.tif").dataset is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "blob", "taken"),
+    [
+        ("a/**/*.tif", "a/b.tif", True),
+        ("a/**/*.tif", "a/x/y/b.TIF", True),
+        ("a/*.tif", "a/x/b.tif", False),
+        ("a/**", "a/x/b.bin", True),
+        ("scene_?.tif", "scene_1.tif", True),
+        ("scene_[12].tif", "scene_3.tif", False),
+        ("a.tif", "aXtif", False),
+        ("**/*.tif", "new\nline.tif", True),
+    ],
+)
+def test_a_glob_stays_in_its_folder_unless_doubled(pattern, blob, taken):
+    source = contract("d", pattern).source
+    assert source.takes("bronze", blob) is taken
+
+
+def test_a_changed_contract_changes_the_digest():
+    one, other = contract("d", "*.tif"), contract("d", "*.tif", tiers="both")
+    assert Router([one]).digest != Router([other]).digest
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tiers": "everything"},
+        {"tiers": []},
+        {"tier": "all"},
+        {"tile": {"size": 1000}},
+        {"success_threshold": 2},
+    ],
+)
+def test_a_wrong_attribute_is_an_error(wrong):
+    with pytest.raises(ValidationError):
+        contract("d", "*.tif", **wrong)
+
+
+def test_both_is_the_first_two_tiers_and_a_list_keeps_the_canonical_order():
+    assert contract("d", "*", tiers="both").wanted_tiers == (
+        "visualization",
+        "analysis",
+    )
+    chosen = contract("d", "*", tiers=["archive", "visualization"])
+    assert chosen.wanted_tiers == ("visualization", "archive")
