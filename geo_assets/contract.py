@@ -6,9 +6,15 @@ Plain data, checked when the YAML is read; every part of the platform reads it s
 import re
 from fnmatch import translate
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from geo_assets.datetime_rule import check_rule
 
@@ -17,6 +23,7 @@ TierChoice = Literal["visualization", "analysis", "archive", "both", "all"]
 TIERS: tuple[TierName, ...] = ("visualization", "analysis", "archive")
 CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
+TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -122,8 +129,8 @@ class RasterLimits(Contract):
     """Rasters with more bands are refused as TOO_LARGE."""
 
 
-class RasterContract(Contract):
-    """A dataset of rasters."""
+class DatasetContract(Contract):
+    """What every kind of dataset says of itself."""
 
     name: str = Field(pattern=DATASET_NAME)
     """Lower-case letters, digits, `_`: group, STAC collection, folder in silver."""
@@ -133,28 +140,38 @@ class RasterContract(Contract):
     """What the dataset is, in a sentence."""
     source: Source
     """Which blobs belong to it."""
-    tiers: TierChoice | list[TierName] = "all"
-    """COGs to make: a list, or `both` (visualization, analysis), or `all`."""
-    crs: str | None = None
-    """Target CRS (EPSG:… or WKT) to warp to. Omitted: the source's own is kept."""
-    tile: Tiling | None = None
-    """When and how giant rasters are cut."""
     stac: Stac = Stac()
     """What the catalogue says."""
-    h3: H3Statistics | None = None
-    """Statistics per H3 cell."""
     owners: list[str] = []
     """Dagster owners: `team:…` or an e-mail address."""
-    writer: Literal["stream", "gdal"] = "stream"
-    """`stream`: one decode for all tiers; `gdal`: GDAL's COG driver, tier by tier."""
-    archive_codec: Literal["lzw", "zstd"] = "lzw"
-    """Lossless compression of the archive tier."""
     duplicates: Literal["refer", "allow"] = "refer"
     """Same content under another name: refer to the first, or take it as its own."""
     on_delete: Literal["keep", "unpublish"] = "keep"
     """What becomes of the products of a blob that is deleted from its container."""
     success_threshold: float = Field(default=0.5, ge=0, le=1)
     """Share of good files in a batch below which the dataset's check is an ERROR."""
+
+    @property
+    def inactive(self) -> tuple[str, ...]:
+        """Attributes that are understood and kept, but that nothing acts on yet."""
+        return ()
+
+
+class RasterContract(DatasetContract):
+    """A dataset of rasters."""
+
+    tiers: TierChoice | list[TierName] = "all"
+    """COGs to make: a list, or `both` (visualization, analysis), or `all`."""
+    crs: str | None = None
+    """Target CRS (EPSG:… or WKT) to warp to. Omitted: the source's own is kept."""
+    tile: Tiling | None = None
+    """When and how giant rasters are cut."""
+    h3: H3Statistics | None = None
+    """Statistics per H3 cell."""
+    writer: Literal["stream", "gdal"] = "stream"
+    """`stream`: one decode for all tiers; `gdal`: GDAL's COG driver, tier by tier."""
+    archive_codec: Literal["lzw", "zstd"] = "lzw"
+    """Lossless compression of the archive tier."""
     limits: RasterLimits = RasterLimits()
     """What a single file may cost."""
 
@@ -177,3 +194,129 @@ class RasterContract(Contract):
     def inactive(self) -> tuple[str, ...]:
         """Attributes that are understood and kept, but that nothing acts on yet."""
         return tuple(name for name in ("tile", "h3") if getattr(self, name) is not None)
+
+
+class Columns(Contract):
+    """Which attributes of the source become columns."""
+
+    include: list[str] = []
+    """Source fields to load, by their name in the file; all if empty."""
+    exclude: list[str] = []
+    """Source fields to leave out."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.include and self.exclude:
+            message = "give `include` or `exclude`, not both"
+            raise ValueError(message)
+        return self
+
+
+class GeometryRules(Contract):
+    """What becomes of geometries that are not plain, valid and flat."""
+
+    dimensions: Literal["2d", "keep"] = "2d"
+    """`2d` drops Z and M; `keep` stores them (a layer of both gets Z = 0)."""
+    null: Literal["keep", "refuse"] = "keep"
+    """Rows without geometry, or with an empty one: NULL, or refused and counted."""
+    invalid: Literal["repair", "refuse", "keep"] = "repair"
+    """Invalid geometries: `make_valid` by structure, refused row by row, or kept."""
+    collections: Literal["extract", "keep", "refuse"] = "extract"
+    """GeometryCollections: the parts of their highest dimension, as they are (the
+    column is then of any type), or refused row by row."""
+    curves: Literal["linearize", "refuse"] = "linearize"
+    """Arcs and curve polygons: as lines within 4 degrees per segment, or refused."""
+    split: bool = False
+    """A table per kind of geometry: `<table>_point`, `_line`, `_polygon`."""
+    antimeridian: Literal["split", "keep"] = "split"
+    """Geometries in a geographic CRS that cross 180 degrees: cut there, or kept."""
+
+
+class Csv(Contract):
+    """How a CSV or TSV is read where its content does not say."""
+
+    delimiter: Literal[",", ";", "\t", "|", " "] | None = None
+    """Between fields; found in the first lines if omitted."""
+    decimal: Literal[".", ","] | None = None
+    """Decimal mark of numbers; found if omitted."""
+    x: str | None = None
+    """Column of x or longitude; the usual names if omitted (lon, longitude, x, ...)."""
+    y: str | None = None
+    """Column of y or latitude; the usual names if omitted."""
+    geometry: str | None = None
+    """Column of WKT, hexadecimal WKB or GeoJSON; found if omitted."""
+
+
+class VectorLimits(Contract):
+    """What a single file may cost."""
+
+    max_unpacked_gigabytes: float = Field(default=50.0, gt=0)
+    """Archives that unpack to more are refused as TOO_LARGE."""
+    max_rows: Positive = 500_000_000
+    """Files with more rows are refused as TOO_LARGE."""
+    max_columns: Annotated[int, Field(gt=0, le=1500)] = 1000
+    """Layers with more fields are refused as TOO_LARGE; PostgreSQL takes 1,600."""
+    max_depth: Positive = 64
+    """Deepest nesting of JSON, XML and geometry collections."""
+
+
+class RowBounds(Contract):
+    """How many rows a file is expected to bring; a check warns outside."""
+
+    least: Annotated[int, Field(ge=0)] = 0
+    """Fewest rows."""
+    most: Positive | None = None
+    """Most rows; no bound if omitted."""
+
+
+class VectorContract(DatasetContract):
+    """A dataset of vector files, loaded into PostGIS."""
+
+    layer: str | None = None
+    """The only layer to load; all layers if omitted."""
+    table: str | None = Field(default=None, pattern=TABLE_NAME)
+    """Table in schema `geo` for all files. Omitted: one table per file and layer."""
+    mode: Literal["replace_source", "replace_table", "append_only"] = "replace_source"
+    """With `table`: a file's rows are replaced together, the newest file is the table,
+    or a second version of a file is refused."""
+    where: str | None = None
+    """Only features for which this holds (OGR SQL, source field names)."""
+    columns: Columns = Columns()
+    """Which attributes are loaded."""
+    crs: str | None = None
+    """Target CRS (EPSG:… or WKT). Omitted: the source's own is kept."""
+    source_crs: str | None = None
+    """CRS of files that state none."""
+    custom_crs: Literal["reproject", "keep"] = "reproject"
+    """A CRS without a code: to EPSG:4326, or stored with SRID 0 and its WKT."""
+    encoding: str | None = None
+    """Encoding of text in files that state none (shapefile, CSV); found if omitted."""
+    geometry: GeometryRules = GeometryRules()
+    """What becomes of geometries that are not plain."""
+    csv: Csv = Csv()
+    """How CSVs are read."""
+    dates_out_of_range: Literal["null", "text"] = "null"
+    """Dates and times that PostgreSQL cannot hold: NULL and counted, or the column
+    becomes text."""
+    sidecars: bool = False
+    """Shapefiles may lie as loose blobs (.shp, .shx, .dbf, .prj) under one prefix."""
+    exports: list[Literal["geoparquet", "pmtiles"]] = []
+    """Products in gold."""
+    rows: RowBounds = RowBounds()
+    """How many rows a file is expected to bring."""
+    limits: VectorLimits = VectorLimits()
+    """What a single file may cost."""
+
+    @model_validator(mode="after")
+    def _a_mode_needs_a_table(self) -> Self:
+        if self.table is None and self.mode != "replace_source":
+            message = (
+                f"`mode: {self.mode}` needs `table`: without, each file has its own"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def inactive(self) -> tuple[str, ...]:
+        """Attributes that are understood and kept, but that nothing acts on yet."""
+        return tuple(name for name in ("exports",) if getattr(self, name))

@@ -132,6 +132,71 @@ class EmptyDatasetError(SourceError):
     suggested_action = "Export the file again with at least one band."
 
 
+class NoFeaturesError(SourceError):
+    """The file holds no feature, or none that the dataset's rules let through."""
+
+    code = "NO_FEATURES"
+    suggested_action = "Export the file again; check the dataset's `where` and `layer`."
+
+
+class NoGeometryError(SourceError):
+    """No layer of the file holds a geometry."""
+
+    code = "NO_GEOMETRY"
+    suggested_action = "Add a geometry, or name its columns under `csv` in the dataset."
+
+
+class InvalidGeometryError(SourceError):
+    """The geometries cannot be used, and the dataset does not let them be repaired."""
+
+    code = "INVALID_GEOMETRY"
+    suggested_action = "Repair them (QGIS: Fix geometries), or set `geometry.invalid`."
+
+
+class WrongLayerError(SourceError):
+    """The layer that the dataset names is not in the file."""
+
+    code = "WRONG_LAYER"
+    suggested_action = "Name one of the layers that were found under `layer`."
+
+
+class SchemaMismatchError(SourceError):
+    """The columns do not fit the table that the file belongs to."""
+
+    code = "SCHEMA_MISMATCH"
+    suggested_action = (
+        "Deliver the columns as before, or give the file its own dataset."
+    )
+
+
+class AppendOnlyError(SourceError):
+    """The dataset takes no second version of a file."""
+
+    code = "APPEND_ONLY"
+    suggested_action = "Deliver new rows under a new name, or `strata unpublish` first."
+
+
+class BadWhereError(SourceError):
+    """The dataset's filter cannot be applied to the file."""
+
+    code = "BAD_WHERE"
+    suggested_action = "Correct `where` in the dataset, or deliver the fields it names."
+
+
+class UnsafeArchiveError(SourceError):
+    """The archive does what no honest archive does, or cannot be unpacked safely."""
+
+    code = "UNSAFE_ARCHIVE"
+    suggested_action = "Zip the files anew: plain names, no links, no password."
+
+
+class BadEncodingError(SourceError):
+    """Text in the file is not of the encoding that the file or the dataset names."""
+
+    code = "BAD_ENCODING"
+    suggested_action = "Save it as UTF-8, or set `encoding` in the dataset."
+
+
 class AmbiguousContentError(SourceError):
     """The file holds several datasets and does not say which is meant."""
 

@@ -1,0 +1,1 @@
+"""Vectors: what a file holds, cleaned, as rows of PostGIS tables."""
