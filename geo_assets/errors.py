@@ -164,9 +164,7 @@ class SchemaMismatchError(SourceError):
     """The columns do not fit the table that the file belongs to."""
 
     code = "SCHEMA_MISMATCH"
-    suggested_action = (
-        "Deliver the columns as before, or give the file its own dataset."
-    )
+    suggested_action = "Deliver the same columns, or make it a dataset of its own."
 
 
 class AppendOnlyError(SourceError):

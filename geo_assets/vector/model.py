@@ -1,4 +1,4 @@
-"""What the vector stages hand to each other: facts and Arrow batches, no connections."""
+"""What the vector stages hand to each other: facts and Arrow batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Batches(Protocol):
 
     @property
     def schema(self) -> pa.Schema:
-        """Attributes by their source names, then `GEOMETRY` (binary), if there is one."""
+        """Attributes by their source names, then `GEOMETRY`, if there is one."""
         ...
 
     @property
