@@ -152,10 +152,6 @@ class AzureBlobs:
         """Copy within the container, by the service itself."""
         obstore.copy(self._store(container), check_name(source), check_name(target))
 
-    def sweep_parts(self, container: str, older_than_seconds: float) -> int:
-        """Nothing: Azure forgets uncommitted blocks after a week."""
-        return 0
-
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""
         client = self._sdk().get_container_client(check_container(container))

@@ -117,10 +117,6 @@ class Blobs(Protocol):
         """Make `target` the same as `source`, within the container."""
         ...
 
-    def sweep_parts(self, container: str, older_than_seconds: float) -> int:
-        """Delete what killed uploads left behind; returns how many there were."""
-        ...
-
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""
         ...

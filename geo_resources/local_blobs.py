@@ -6,6 +6,8 @@ leads outside or nowhere, a linked folder, a pipe, a name that is not UTF-8) is 
 so that someone is told, and refused when it is read.
 """
 
+import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -15,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from geo_resources.blobs import (
@@ -32,8 +34,9 @@ from geo_resources.blobs import (
 )
 from geo_resources.transfer import read_chunks, sha256_of, write_hashed
 
+MOST_WRITERS = 8  # of one blob at once
 LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z, all that datetime can hold
-_PART = re.compile(r"\.strata-[0-9a-f]{16}\.part")  # an upload that is not done
+_PART = re.compile(r"\.strata-[0-9a-f]{16}-[0-9]\.part")  # an upload not done
 _NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # as `shown_name` writes it
 
 
@@ -89,9 +92,12 @@ class LocalBlobs:
 
     def upload(self, container: str, name: str, source: Path, how: Upload) -> str:
         """Copy beside, make durable, rename; renames alone if the source may go."""
-        put = shutil.move if how.move else shutil.copyfile
-        with self._replacing(container, name) as part:
-            put(source, part)
+        with self._replacing(container, name) as part, source.open("rb") as held:
+            if how.move:
+                fcntl.flock(held, fcntl.LOCK_EX)  # it becomes the part
+                shutil.move(source, part)
+            else:
+                shutil.copyfile(source, part)
         return self.stat(container, name).etag
 
     def put_bytes(self, container: str, name: str, data: bytes, how: Upload) -> str:
@@ -107,6 +113,7 @@ class LocalBlobs:
             path.unlink(missing_ok=True)
         except NotADirectoryError:  # a part of the name is a file: no such blob
             return
+        drop_abandoned_parts(path)
 
     def delete_folder(self, container: str, folder: str) -> int:
         """Delete the folder and all in it, half-done uploads too."""
@@ -124,20 +131,6 @@ class LocalBlobs:
         path = self._file(container, source)
         with self._replacing(container, target) as part:
             shutil.copyfile(path, part)
-
-    def sweep_parts(self, container: str, older_than_seconds: float) -> int:
-        """Delete half-done uploads; the walk costs as much as a listing."""
-        oldest = time.time() - older_than_seconds
-        stale = [
-            Path(folder, file)
-            for folder, _, files in os.walk(self._container(container))
-            for file in files
-            if _PART.fullmatch(file)
-        ]
-        stale = [path for path in stale if path.lstat().st_mtime <= oldest]
-        for path in stale:
-            path.unlink(missing_ok=True)
-        return len(stale)
 
     def ensure_container(self, container: str) -> None:
         """Create the folder unless it exists."""
@@ -169,12 +162,9 @@ class LocalBlobs:
     def clock_skew(self) -> float:
         """Seconds that the file system (a network share, say) is ahead of us."""
         self.root.mkdir(parents=True, exist_ok=True)
-        probe = self.root / part_name()
-        try:
+        with hold_part(self.root / "clock") as probe:
             probe.touch()
             return probe.stat().st_mtime - time.time()
-        finally:
-            probe.unlink(missing_ok=True)
 
     def _container(self, container: str) -> Path:
         path = self.root / check_container(container)
@@ -207,14 +197,11 @@ class LocalBlobs:
         """A path beside the blob; what is written there takes its place at the end."""
         path = self._path(container, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(part_name())
-        try:
+        with hold_part(path) as part:
             yield part
             flush_to_disk(part)
             part.replace(path)
-            flush_to_disk(path.parent)
-        finally:
-            part.unlink(missing_ok=True)
+        flush_to_disk(path.parent)
 
 
 def list_folder(base: Path, folder: Path, prefix: str) -> Iterator[BlobInfo]:
@@ -304,9 +291,59 @@ def is_real(path: Path, base: Path) -> bool:
     return os.path.realpath(path) == str(real)
 
 
-def part_name() -> str:
-    """File name of an upload that is not done; short, whatever the blob's name."""
-    return f".strata-{token_hex(8)}.part"
+@contextmanager
+def hold_part(path: Path) -> Iterator[Path]:
+    """An empty file beside `path` that nobody else writes; gone at the end.
+
+    A lock says that it is in use, and ends with the process: what a kill left is taken
+    over by the next upload of that name.
+
+    Raises:
+        BlockingIOError: too many write the same blob at once.
+    """
+    for part in part_paths(path):
+        with part.open("ab") as held:
+            if not _lock(held) or not _is_at(held, part):
+                continue
+            held.truncate(0)
+            try:
+                yield part
+            finally:
+                part.unlink(missing_ok=True)
+            return
+    raise BlockingIOError(f"{MOST_WRITERS} uploads of {path.name!r} are under way")
+
+
+def part_paths(path: Path) -> list[Path]:
+    """Where uploads of one blob are written; short names, whatever the blob's."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    names = (f".strata-{digest}-{i}.part" for i in range(MOST_WRITERS))
+    return [path.with_name(name) for name in names]
+
+
+def drop_abandoned_parts(path: Path) -> None:
+    """Delete what killed uploads of a blob left beside it."""
+    for part in part_paths(path):
+        if part.exists():
+            with part.open("ab") as held:
+                if _lock(held):
+                    part.unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def flush_to_disk(path: Path) -> None:

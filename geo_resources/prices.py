@@ -1,5 +1,6 @@
 """What storing a product costs, by the access tier it lies in."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import dagster as dg
@@ -7,6 +8,7 @@ from pydantic import Field
 
 AccessTier = Literal["Hot", "Cool", "Archive"]
 BYTES_PER_GB = 10**9
+ACCESS_TIERS: Mapping[str, AccessTier] = {"archive": "Cool"}  # all else: Hot
 
 
 class Prices(dg.ConfigurableResource):

@@ -33,7 +33,6 @@ from geo_resources.blobs import (
 from geo_resources.settings import Settings
 
 PAGE_SIZE = 1000
-PART_AGE_SECONDS = 86_400.0  # no upload takes a day
 
 
 class Storage(dg.ConfigurableResource):
@@ -249,12 +248,6 @@ class Storage(dg.ConfigurableResource):
         """Make one blob the same as another one of its container; nothing travels."""
         self.blobs.copy(container, source, target)
         return self.stat(container, target)
-
-    def sweep_parts(
-        self, container: str, *, older_than_seconds: float = PART_AGE_SECONDS
-    ) -> int:
-        """Delete what killed uploads left behind; returns how many there were."""
-        return self.blobs.sweep_parts(container, older_than_seconds)
 
     def ensure_containers(self, containers: Iterable[str]) -> None:
         """Create the containers that do not exist."""

@@ -8,20 +8,19 @@ from typing import Any
 import dagster as dg
 
 from geo_assets.batch import FEW, BatchReport
-from geo_assets.contract import RasterContract
-from geo_assets.raster.products import ACCESS_TIERS
-from geo_assets.raster.report import coordinates, readable
-from geo_assets.raster.specs import key_of
+from geo_assets.contract import DatasetContract
+from geo_assets.events import coordinates, readable
+from geo_assets.specs import key_of
 from geo_resources import ledger, pgstac
 from geo_resources.database import Database
-from geo_resources.prices import Prices
+from geo_resources.prices import ACCESS_TIERS, Prices
 
 SUCCESS_RATE = "success_rate"
 CODE_VERSION = "1"
 Metadata = dict[str, Any]
 
 
-def build_collection_asset(contract: RasterContract) -> dg.AssetsDefinition:
+def build_collection_asset(contract: DatasetContract) -> dg.AssetsDefinition:
     """The asset that brings the STAC collection up to date."""
 
     @dg.asset(
@@ -43,7 +42,7 @@ def build_collection_asset(contract: RasterContract) -> dg.AssetsDefinition:
 
 
 def collection_made(
-    contract: RasterContract, metadata: Metadata
+    contract: DatasetContract, metadata: Metadata
 ) -> dg.AssetMaterialization:
     """The event of a run over files that refreshed the collection.
 
@@ -62,7 +61,7 @@ def collection_made(
     )
 
 
-def build_success_check(contract: RasterContract) -> dg.AssetChecksDefinition:
+def build_success_check(contract: DatasetContract) -> dg.AssetChecksDefinition:
     """The check on the dataset's health; evaluated per batch, and here over all."""
 
     @dg.asset_check(
@@ -88,7 +87,7 @@ def build_success_check(contract: RasterContract) -> dg.AssetChecksDefinition:
 
 
 def batch_health(
-    contract: RasterContract, report: BatchReport
+    contract: DatasetContract, report: BatchReport
 ) -> dg.AssetCheckEvaluation:
     """Health of one batch: an ERROR below the threshold, a WARN with any bad file.
 
@@ -111,7 +110,7 @@ def batch_health(
 
 
 def refresh_collection(
-    contract: RasterContract, database: Database, prices: Prices
+    contract: DatasetContract, database: Database, prices: Prices
 ) -> Metadata:
     """Write the collection anew from its items and the ledger; returns metadata."""
     from geo_assets.catalog.collection import build_collection

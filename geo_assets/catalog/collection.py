@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from geo_assets.contract import RasterContract
+from geo_assets.contract import DatasetContract, RasterContract
 from geo_assets.extent import Bbox, span_longitudes
 
 STAC_VERSION = "1.1.0"
@@ -28,6 +28,7 @@ ITEM_ASSETS: dict[str, dict[str, Any]] = {
         "roles": ["archive"],
     },
 }
+TABLE = {"title": "Table in PostGIS", "roles": ["data"]}
 THUMBNAIL = {"title": "Thumbnail", "type": "image/webp", "roles": ["thumbnail"]}
 EXTENSIONS = {  # member of the summaries: schema
     "proj:code": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -61,7 +62,7 @@ class Aggregate(BaseModel):
 
 
 def build_collection(
-    contract: RasterContract,
+    contract: DatasetContract,
     total: Mapping[str, Any] | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
@@ -94,9 +95,10 @@ def build_collection(
     return collection | {key: value for key, value in optional.items() if value}
 
 
-def _description(contract: RasterContract) -> str:
+def _description(contract: DatasetContract) -> str:
     given = contract.stac.description or contract.description
-    return given or f"Rasters of the dataset {contract.title or contract.name}."
+    kind = "Rasters" if isinstance(contract, RasterContract) else "Vectors"
+    return given or f"{kind} of the dataset {contract.title or contract.name}."
 
 
 def _extent(known: Aggregate) -> dict[str, Any]:
@@ -118,9 +120,11 @@ def _bbox(known: Aggregate) -> Bbox:
     return (west, south, east, north)
 
 
-def _item_assets(contract: RasterContract) -> dict[str, dict[str, Any]]:
-    tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
-    return tiers | {"thumbnail": THUMBNAIL}
+def _item_assets(contract: DatasetContract) -> dict[str, dict[str, Any]]:
+    if isinstance(contract, RasterContract):
+        tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
+        return tiers | {"thumbnail": THUMBNAIL}
+    return {"table": TABLE, "thumbnail": THUMBNAIL}
 
 
 def _summaries(known: Aggregate) -> dict[str, Any]:

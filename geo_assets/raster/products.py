@@ -1,12 +1,11 @@
 """What a raster leaves behind: names in silver, the ledger's list, when it is whole."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from geo_assets.contract import TIERS, RasterContract
 from geo_assets.naming import cog_name, product_prefix
 from geo_resources.ledger import LedgerRow, Product
-from geo_resources.prices import AccessTier
 
 if TYPE_CHECKING:
     from geo_assets.raster.facts import RasterFacts, RasterResult
@@ -15,7 +14,6 @@ SILVER = "silver"
 ITEM, THUMBNAIL = "item", "thumbnail"
 FILE_NAMES = {ITEM: "item.json", THUMBNAIL: "thumbnail.webp"}
 PRODUCT_NAMES = (*TIERS, THUMBNAIL, ITEM)
-ACCESS_TIERS: Mapping[str, AccessTier] = {"archive": "Cool"}  # all else: Hot
 
 
 def product_name(dataset: str, blob: str, name: str) -> str:

@@ -3,19 +3,22 @@
 Pure: facts in, events out. Every number of the UI comes from here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from geo_assets.batch import Broken, Done, Event, Refused
 from geo_assets.contract import RasterContract
-from geo_assets.errors import DuplicateError, SourceError
-from geo_assets.faults import fault_code
-from geo_assets.raster.products import ACCESS_TIERS, ITEM, THUMBNAIL, product_name
-from geo_assets.raster.specs import key_of
+from geo_assets.events import Announcer, Metadata, coordinates, readable
+from geo_assets.raster.products import (
+    ITEM,
+    SILVER,
+    THUMBNAIL,
+    product_name,
+)
 from geo_resources.ledger import LedgerRow
-from geo_resources.prices import Prices
+from geo_resources.prices import ACCESS_TIERS, Prices
 from geo_resources.storage import Storage
 
 if TYPE_CHECKING:
@@ -23,11 +26,9 @@ if TYPE_CHECKING:
     from geo_assets.raster.product import Cog
     from geo_assets.raster.tiers import Tier
 
-DATA_VERSION_TAG = "dagster/data_version"
 PREDICTORS = {1: "none", 2: "horizontal", 3: "floating point"}
 WHOLE_BELOW = 1e15  # larger ones are told by their magnitude
 QUOTE = '"'
-Metadata = dict[str, dg.MetadataValue | str | int | float]
 
 
 class Reporter:
@@ -51,78 +52,36 @@ class Reporter:
         self._stages = stages
         self._prices = prices
         self._storage = storage
+        self._tell = Announcer(contract, storage)
 
     def events(
         self, outcome: "Done[RasterResult] | Refused | Broken"
     ) -> Iterator[Event]:
         """Events of one file; a bad file gets no materialisation but of its arrival."""
-        row = outcome.row
-        verdict: Metadata = {"status": "accepted"}
-        if not isinstance(outcome, Done):
-            verdict = self._verdict(outcome)
-        yield self._made(row, "bronze", {**verdict, **self._arrival(row)})
+        yield self._tell.arrived(outcome)
         if isinstance(outcome, Done):
-            yield from self._done(row, outcome.result)
-        elif isinstance(outcome, Refused):
-            yield from self._refused(row, outcome)
+            yield from self._done(outcome.row, outcome.result)
         else:
-            yield self._observed(row, verdict)
+            yield from self._tell.not_made(outcome)
 
     def _done(self, row: LedgerRow, result: "RasterResult") -> Iterator[Event]:
         facts = result.facts
         if "validated" in self._stages:
-            yield self._made(row, "validated", self._profile(facts))
-            yield self._check(row, "validated", "source_valid", passed=True)
+            yield self._tell.made(row, "validated", self._profile(facts))
+            yield self._tell.check(row, "validated", "source_valid", passed=True)
         for tier, cog in facts.cogs.items():
             if f"cog_{tier}" in self._stages:
-                yield self._made(row, f"cog_{tier}", self._cog(row, facts, tier, cog))
+                yield self._tell.made(
+                    row, f"cog_{tier}", self._cog(row, facts, tier, cog)
+                )
                 yield from self._cog_checks(row, facts, tier)
         for skipped in facts.skipped:
             if f"cog_{skipped.tier}" in self._stages:
                 thing = f"cog_{skipped.tier}"
-                yield self._observed(row, {"skipped": skipped.reason}, thing)
+                yield self._tell.observed(row, thing, {"skipped": skipped.reason})
         if result.item is not None:
-            yield self._made(row, ITEM, self._item(row, result))
+            yield self._tell.made(row, ITEM, self._item(row, result))
             yield from self._item_checks(row, facts)
-
-    def _refused(self, row: LedgerRow, refused: Refused) -> Iterator[Event]:
-        metadata = self._verdict(refused)
-        yield self._observed(row, metadata)
-        if not isinstance(refused.error, DuplicateError):
-            yield self._check(
-                row, "validated", "source_valid", passed=False, metadata=metadata
-            )
-
-    def _verdict(self, outcome: Refused | Broken) -> Metadata:
-        """Why the file has no products, and what its owner can do."""
-        error = outcome.error
-        if not isinstance(error, SourceError):
-            return {
-                "status": "failed",
-                "code": fault_code(error),
-                "reason": str(error),
-                "what to do": "Nothing: Strata tries again.",
-                "attempt": outcome.row.attempts,
-            }
-        duplicate = isinstance(error, DuplicateError)
-        return {
-            "status": "duplicate" if duplicate else "rejected",
-            "code": error.code,
-            "reason": error.message,
-            "what to do": error.suggested_action,
-            "found": str(error.evidence["found"]),
-            "expected": str(error.evidence["expected"]),
-            "evidence": dg.MetadataValue.json(error.evidence),
-        }
-
-    def _arrival(self, row: LedgerRow) -> Metadata:
-        return {
-            "dagster/uri": self._storage.href(row.container, row.blob),
-            "blob": row.blob,
-            "etag": row.etag,
-            "bytes": row.bytes,
-            "last modified": dg.MetadataValue.timestamp(row.last_modified),
-        }
 
     def _profile(self, facts: "RasterFacts") -> Metadata:
         profile = facts.profile
@@ -159,7 +118,7 @@ class Reporter:
             "compression": cog.compression.upper(),
             "predictor": PREDICTORS[cog.predictor],
             "overviews": cog.overview_count,
-            "file": self._link(name),
+            "file": self._tell.link(SILVER, name),
             **self._item_link(row, facts),
             "dagster/uri": self._storage.href("silver", name),
             "sha256": cog.sha256,
@@ -189,7 +148,11 @@ class Reporter:
         """Where the item is, once there is one."""
         if facts.item_report is None:
             return {}
-        return {"item": self._link(product_name(self._contract.name, row.blob, ITEM))}
+        return {
+            "item": self._tell.link(
+                SILVER, product_name(self._contract.name, row.blob, ITEM)
+            )
+        }
 
     def _links(self, row: LedgerRow, facts: "RasterFacts") -> Metadata:
         """Where the item and each file of it are found."""
@@ -197,15 +160,11 @@ class Reporter:
         if facts.picture is not None:
             kinds[f"{THUMBNAIL} file"] = THUMBNAIL
         return {
-            label: self._link(product_name(self._contract.name, row.blob, kind))
+            label: self._tell.link(
+                SILVER, product_name(self._contract.name, row.blob, kind)
+            )
             for label, kind in kinds.items()
         }
-
-    def _link(self, name: str) -> dg.MetadataValue:
-        """An address to click on; a local file, which browsers refuse, to copy."""
-        url = self._storage.public_url("silver", name)
-        remote = url.startswith("http")
-        return dg.MetadataValue.url(url) if remote else dg.MetadataValue.path(url)
 
     def _cost(self, facts: "RasterFacts") -> float:
         return sum(
@@ -220,9 +179,11 @@ class Reporter:
         wrong = "; ".join(report.complaints)
         metadata: Metadata = {"wrong": wrong} if wrong else {}
         thing = f"cog_{tier}"
-        yield self._check(row, thing, "cog_valid", passed=report.ok, metadata=metadata)
+        yield self._tell.check(
+            row, thing, "cog_valid", passed=report.ok, metadata=metadata
+        )
         if report.pixel_checksum is not None:
-            yield self._check(
+            yield self._tell.check(
                 row, thing, "pixels_identical", passed=report.pixels_identical
             )
 
@@ -236,47 +197,10 @@ class Reporter:
                 "checked": "; ".join(report.checked) or "nothing",
                 "not checked": "; ".join(report.unchecked) or "nothing",
             }
-            yield self._check(
+            yield self._tell.check(
                 row, ITEM, "item_valid", passed=report.valid, metadata=metadata
             )
-        yield self._check(row, ITEM, "item_found", passed=True)
-
-    def _made(
-        self, row: LedgerRow, thing: str, metadata: Metadata
-    ) -> dg.AssetMaterialization:
-        return dg.AssetMaterialization(
-            key_of(self._contract, thing),
-            partition=row.partition_key,
-            metadata=metadata,
-            tags={DATA_VERSION_TAG: row.etag},
-        )
-
-    def _observed(
-        self, row: LedgerRow, metadata: Metadata, thing: str = "validated"
-    ) -> dg.AssetObservation:
-        return dg.AssetObservation(
-            key_of(self._contract, thing),
-            partition=row.partition_key,
-            metadata=metadata,
-        )
-
-    def _check(
-        self,
-        row: LedgerRow,
-        thing: str,
-        name: str,
-        *,
-        passed: bool,
-        metadata: Metadata | None = None,
-    ) -> dg.AssetCheckEvaluation:
-        return dg.AssetCheckEvaluation(
-            asset_key=key_of(self._contract, thing),
-            check_name=name,
-            passed=passed,
-            partition=row.partition_key,
-            metadata={"blob": row.blob, **(metadata or {})},
-            severity=dg.AssetCheckSeverity.ERROR,
-        )
+        yield self._tell.check(row, ITEM, "item_found", passed=True)
 
 
 def _preview(facts: "RasterFacts") -> Metadata:
@@ -308,15 +232,6 @@ def _crs_name(wkt: str | None) -> str:
     return f"{wkt.split(QUOTE)[1]} (no EPSG code)" if wkt else "none"
 
 
-def coordinates(numbers: Sequence[float]) -> str:
-    """Numbers on one line, as one copies them into a search.
-
-    >>> coordinates((577600.0, 4813760.5, -0.1234567894, 1e-9))
-    '577600, 4813760.5, -0.12345679, 0'
-    """
-    return ", ".join(f"{round(x, 8):.15g}" for x in numbers)
-
-
 def _figure(number: float) -> str:
     """A value of a pixel: whole ones in full, others to six digits.
 
@@ -325,15 +240,6 @@ def _figure(number: float) -> str:
     """
     whole = abs(number) < WHOLE_BELOW and number == int(number)
     return str(int(number)) if whole else f"{number:.6g}"
-
-
-def readable(usd: float) -> float:
-    """Three digits of a number that is often tiny.
-
-    >>> readable(0.000060725839)
-    6.07e-05
-    """
-    return float(f"{usd:.3g}")
 
 
 def _band_table(facts: "RasterFacts") -> dg.MetadataValue:

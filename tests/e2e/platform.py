@@ -71,12 +71,12 @@ class Platform:
         return self.home / "storage" / name
 
     def blobs(self, container: str) -> dict[str, Path]:
-        """Every blob of a container, by name; parts of killed uploads are none."""
+        """Every file of a container, by name."""
         root = self.container(container)
         return {
             str(path.relative_to(root)): path
             for path in sorted(root.rglob("*"))
-            if path.is_file() and not path.name.startswith(".strata-")
+            if path.is_file()
         }
 
     def ledger(self) -> dict[str, dict[str, Any]]:

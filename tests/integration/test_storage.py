@@ -28,6 +28,7 @@ from geo_resources.blobs import (
     MissingContainerError,
     UnusableNameError,
 )
+from geo_resources.local_blobs import hold_part
 from geo_resources.storage import KeyCredential, SasCredential, Storage
 
 pytestmark = pytest.mark.integration
@@ -285,16 +286,51 @@ def _wait_for_half_an_upload(storage, container, request):
         assert time.monotonic() < deadline
 
 
-def test_what_a_killed_upload_left_is_hidden_and_swept(
-    local_storage, container, folder
-):
-    part = folder / "d" / ".strata-0123456789abcdef.part"
-    part.parent.mkdir()
-    part.write_bytes(b"half")
+@pytest.fixture
+def killed_upload(folder):
+    """What an upload of `d/a.tif` leaves that was killed, and a file of a like name."""
+    (folder / "d").mkdir()
+    script = (
+        "import os, pathlib, sys; from geo_resources.local_blobs import hold_part\n"
+        "with hold_part(pathlib.Path(sys.argv[1])) as part:\n"
+        "    part.write_bytes(b'half')\n"
+        "    print(part, flush=True)\n"
+        "    os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder / "d" / "a.tif")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    part = Path(done.stdout.strip())
+    assert part.read_bytes() == b"half"
     (folder / "d" / "theirs.part").write_bytes(b"a file of someone")
+    return part
+
+
+def test_what_a_killed_upload_left_is_hidden_and_goes_with_the_next_one(
+    local_storage, container, killed_upload
+):
     assert listed(local_storage, container) == ["d/theirs.part"]
-    assert local_storage.sweep_parts(container) == 0
-    assert local_storage.sweep_parts(container, older_than_seconds=0) == 1
+    local_storage.put_bytes(container, "d/a.tif", b"whole")
+    assert not killed_upload.exists()
+    assert local_storage.read_range(container, "d/a.tif", 0, 9) == b"whole"
+
+
+def test_what_a_killed_upload_left_goes_with_the_blob(
+    local_storage, container, killed_upload
+):
+    local_storage.delete(container, ["d/a.tif"])
+    assert not killed_upload.exists()
+    assert listed(local_storage, container) == ["d/theirs.part"]
+
+
+def test_an_upload_that_is_alive_is_left_alone(local_storage, container, folder):
+    with hold_part(folder / "a.tif") as part:
+        local_storage.put_bytes(container, "a.tif", b"another")
+        local_storage.delete(container, ["a.tif"])
+        assert part.exists()
     assert not part.exists()
 
 

@@ -1,0 +1,284 @@
+"""Coordinate reference systems: what a file states, its code, and where it is used."""
+
+import math
+from functools import lru_cache
+
+from pyproj import CRS, Transformer
+from pyproj.aoi import AreaOfUse
+from pyproj.exceptions import CRSError, ProjError
+
+from geo_assets.errors import (
+    BadCrsError,
+    NoCrsError,
+    NotEarthError,
+    OutOfExtentError,
+)
+
+Bounds = tuple[float, float, float, float]  # west, south, east, north
+
+# All ellipsoids and spheres in use for the Earth; Venus (6 051 800 m) is the nearest
+# other body.
+EARTH_RADII_M = (6_300_000, 6_450_000)
+# Same datum and ellipsoid, longitude first: what PostGIS stores as these codes.
+_LON_LAT = {"CRS84": "4326", "CRS83": "4269", "CRS27": "4267"}
+_SURE, _EQUIVALENT = 90, 70  # PROJ's confidence: names agree; only definitions do
+_POLE_SLACK = 1e-6  # of a quarter turn: rounding at the pole
+_FARTHEST_M = 1e8  # zone prefixes and the world twice over stay below
+_MARGIN = 0.5  # of the area's width and height: areas of use are drawn tightly
+_NEAR_FULL_TURN = 360.5  # degrees: longitudes are written from 0 to 360 too
+
+
+def read_crs(text: str) -> CRS:
+    """The horizontal CRS that a code, a WKT or a PROJJSON describes.
+
+    Heights are left out: `RD + NAP` is RD, a 3D geographic CRS is its 2D one.
+
+    Raises:
+        BadCrsError: PROJ does not know it, or it places nothing on the ground.
+        NotEarthError: it is of another celestial body.
+    """
+    try:
+        crs = _horizontal(CRS.from_user_input(text))
+    except CRSError as error:
+        raise _bad_crs(text, "PROJ cannot read it") from error
+    _check_body(crs)
+    plain = _unbound(crs)
+    if not (plain.is_geographic or plain.is_projected):
+        raise _bad_crs(crs.name, f"it is of the kind {crs.type_name}")
+    return crs
+
+
+def stated_crs(wkt: str | None, fallback: str | None) -> CRS:
+    """The CRS of a file: its own, else the one that the dataset gives.
+
+    GeoPackage's `Undefined` CRSs state none.
+
+    Raises:
+        NoCrsError: neither says one.
+        BadCrsError, NotEarthError: see `read_crs`.
+    """
+    if wkt is not None and not _says_nothing(wkt):
+        return read_crs(wkt)
+    if fallback is not None:
+        return read_crs(fallback)
+    raise NoCrsError(
+        "The file does not say in which coordinate reference system it is.",
+        found="no CRS",
+        expected="a CRS in the file, or `source_crs` in the dataset",
+    )
+
+
+def exact_code(crs: CRS) -> tuple[str, int] | None:
+    """(`EPSG` or `ESRI`, number) of a CRS, if it is precisely that one.
+
+    >>> exact_code(CRS.from_user_input("OGC:CRS84"))
+    ('EPSG', 4326)
+    >>> exact_code(CRS.from_user_input("+proj=laea +lat_0=10 +lon_0=20")) is None
+    True
+    """
+    plain = _unbound(crs)
+    found = plain.to_authority(min_confidence=_SURE)
+    found = found or _equivalent(plain)
+    if found is None:
+        return None
+    authority, number = found
+    if authority == "OGC":
+        authority, number = "EPSG", _LON_LAT.get(number, "")
+    known = authority in {"EPSG", "ESRI"} and number.isdigit()
+    return (authority, int(number)) if known else None
+
+
+def same_place(one: CRS, other: CRS) -> bool:
+    """Whether the same x and y mean the same place in both."""
+    code = exact_code(one)
+    if code is not None and code == exact_code(other):
+        return True
+    return one.equals(other, ignore_axis_order=True)
+
+
+def to_crs(source: CRS, target: CRS) -> Transformer:
+    """Coordinates of `source` to those of `target`, x first on both sides.
+
+    PROJ chooses per coordinate the most accurate way that it has the grids for.
+
+    Raises:
+        BadCrsError: PROJ knows no way.
+    """
+    try:
+        return Transformer.from_crs(source, target, always_xy=True)
+    except ProjError as error:
+        reason = f"PROJ knows no way to {target.name}"
+        raise _bad_crs(source.name, reason) from error
+
+
+def area_bounds(crs: CRS) -> Bounds | None:
+    """Bounds of the area of use, in the CRS itself; None if nobody has said one."""
+    return _area_bounds(crs.to_wkt())
+
+
+def outside_area(crs: CRS, bounds: Bounds) -> bool:
+    """Whether nothing within `bounds` lies in or near the area of use of `crs`.
+
+    Near is half of its width and height: data of a whole country in one UTM zone pass,
+    and so does a layer that is there but for some rows far away.
+    """
+    area = area_bounds(crs)
+    return area is not None and not _touches(bounds, _widened(area))
+
+
+def check_coordinates(crs: CRS, bounds: Bounds, *, whole: bool) -> None:
+    """Pass if coordinates within `bounds` can be of this CRS.
+
+    Args:
+        crs: of the coordinates.
+        bounds: of all rows, or of some.
+        whole: they are of all rows. Of some, only clear signs count: latitudes beyond
+            a pole, swapped axes, degrees in a projected CRS.
+
+    Raises:
+        OutOfExtentError: they cannot.
+    """
+    area = area_bounds(crs)
+    if _impossible(crs, bounds):
+        likely = "x and y look swapped" if _swapped(crs, bounds, area) else None
+        raise _out_of_extent(crs, bounds, area, likely or "there is no such place")
+    if area is None or _touches(bounds, area):
+        return
+    if _looks_like_degrees(crs, bounds):
+        raise _out_of_extent(crs, bounds, area, "they look like degrees")
+    if _touches(bounds, _widened(area)):
+        return
+    if _swapped(crs, bounds, area):
+        raise _out_of_extent(crs, bounds, area, "x and y look swapped")
+    if whole:
+        raise _out_of_extent(crs, bounds, area, "they are outside its area of use")
+
+
+def quarter_turn(crs: CRS) -> float:
+    """Latitude of the pole in the unit of a geographic CRS: 90 degrees, 100 grads."""
+    axes = _unbound(crs).axis_info
+    radians = axes[0].unit_conversion_factor if axes else 0.0
+    return math.pi / 2 / (radians or math.radians(1))
+
+
+def _horizontal(crs: CRS) -> CRS:
+    if crs.is_compound:
+        return _horizontal(crs.sub_crs_list[0])
+    return crs.to_2d() if len(crs.axis_info) > 2 and not crs.is_geocentric else crs  # noqa: PLR2004
+
+
+def _unbound(crs: CRS) -> CRS:
+    """The CRS without the way to WGS 84 that old WKT adds to it."""
+    if crs.is_bound and crs.source_crs is not None:
+        return _unbound(crs.source_crs)
+    return crs
+
+
+def _equivalent(crs: CRS) -> tuple[str, str] | None:
+    """A code whose definition is this one under another name; PROJ alone may err."""
+    found = crs.to_authority(min_confidence=_EQUIVALENT)
+    if found is None:
+        return None
+    candidate = CRS.from_authority(*found)
+    return found if crs.equals(candidate, ignore_axis_order=True) else None
+
+
+def _says_nothing(wkt: str) -> bool:
+    try:
+        name = CRS.from_user_input(wkt).name
+    except CRSError:
+        return False
+    return name.lower().startswith("undefined")
+
+
+@lru_cache(maxsize=64)
+def _area_bounds(wkt: str) -> Bounds | None:
+    crs = CRS.from_wkt(wkt)
+    code = exact_code(crs)
+    area = crs.area_of_use or (code and CRS.from_authority(*code).area_of_use)
+    if not isinstance(area, AreaOfUse):
+        return None
+    try:
+        ways = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
+        found = ways.transform_bounds(*area.bounds, densify_pts=21)
+    except ProjError:
+        return None  # the area holds a place that the projection cannot show
+    west, south, east, north = map(float, found)
+    if crs.is_geographic and west > east:
+        east += 4 * quarter_turn(crs)
+    bounds = (west, south, east, north)
+    return bounds if all(map(math.isfinite, bounds)) else None
+
+
+def _widened(area: Bounds) -> Bounds:
+    west, south, east, north = area
+    x, y = _MARGIN * (east - west), _MARGIN * (north - south)
+    return (west - x, south - y, east + x, north + y)
+
+
+def _touches(one: Bounds, other: Bounds) -> bool:
+    return (
+        one[0] <= other[2]
+        and other[0] <= one[2]
+        and one[1] <= other[3]
+        and other[1] <= one[3]
+    )
+
+
+def _impossible(crs: CRS, bounds: Bounds) -> bool:
+    farthest_x = max(abs(bounds[0]), abs(bounds[2]))
+    farthest_y = max(abs(bounds[1]), abs(bounds[3]))
+    plain = _unbound(crs)
+    if plain.is_geographic:
+        quarter = quarter_turn(plain)
+        turn = quarter / 90 * _NEAR_FULL_TURN
+        return farthest_y > quarter * (1 + _POLE_SLACK) or farthest_x > turn
+    metres = plain.axis_info[0].unit_conversion_factor or 1.0
+    return max(farthest_x, farthest_y) * metres > _FARTHEST_M
+
+
+def _swapped(crs: CRS, bounds: Bounds, area: Bounds | None) -> bool:
+    turned = (bounds[1], bounds[0], bounds[3], bounds[2])
+    if _impossible(crs, turned):
+        return False
+    return area is None or _touches(turned, area)
+
+
+def _looks_like_degrees(crs: CRS, bounds: Bounds) -> bool:
+    west, south, east, north = bounds
+    degrees = west >= -180 and east <= 360 and south >= -90 and north <= 90  # noqa: PLR2004
+    return _unbound(crs).is_projected and degrees
+
+
+def _check_body(crs: CRS) -> None:
+    ellipsoid = crs.ellipsoid
+    if ellipsoid is None:
+        return
+    low, high = EARTH_RADII_M
+    radii = (ellipsoid.semi_major_metre, ellipsoid.semi_minor_metre)
+    if not all(low <= radius <= high for radius in radii if radius):
+        raise NotEarthError(
+            "The coordinate reference system is not one of the Earth.",
+            found=f"{crs.name}: {ellipsoid.name}, {radii[0]:.0f} m",
+            expected=f"a radius of {low} to {high} m",
+        )
+
+
+def _out_of_extent(
+    crs: CRS, bounds: Bounds, area: Bounds | None, why: str
+) -> OutOfExtentError:
+    code = exact_code(crs)
+    return OutOfExtentError(
+        f"The coordinates do not fit their CRS, {crs.name}: {why}.",
+        found=[round(edge, 6) for edge in bounds],
+        expected=area and [round(edge, 6) for edge in area],
+        crs=f"{code[0]}:{code[1]}" if code else crs.name,
+    )
+
+
+def _bad_crs(found: str, reason: str) -> BadCrsError:
+    return BadCrsError(
+        f"The coordinate reference system cannot be used: {reason}.",
+        found=found[:200],
+        expected="a geographic or projected CRS on Earth",
+    )

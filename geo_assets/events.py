@@ -1,0 +1,150 @@
+"""What Dagster is told of any file: its arrival, why it was refused, products, checks.
+
+Pure: facts in, events out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.contract import DatasetContract
+from geo_assets.errors import DuplicateError, SourceError
+from geo_assets.faults import fault_code
+from geo_assets.specs import key_of
+from geo_resources.ledger import LedgerRow
+from geo_resources.storage import Storage
+
+DATA_VERSION_TAG = "dagster/data_version"
+Metadata = dict[str, dg.MetadataValue | str | int | float]
+
+
+class Announcer:
+    """Turns what became of the files of a dataset into events.
+
+    Args:
+        contract: of the dataset.
+        storage: where files and products lie; for links.
+    """
+
+    def __init__(self, contract: DatasetContract, storage: Storage) -> None:
+        self._contract = contract
+        self._storage = storage
+
+    def arrived(self, outcome: Done[Any] | Refused | Broken) -> dg.AssetMaterialization:
+        """The file in bronze, and its verdict; told of every file."""
+        verdict: Metadata = {"status": "accepted"}
+        if not isinstance(outcome, Done):
+            verdict = self.verdict(outcome)
+        row = outcome.row
+        return self.made(row, "bronze", {**verdict, **self._arrival(row)})
+
+    def not_made(self, outcome: Refused | Broken) -> Iterator[Event]:
+        """A bad file is seen on the first asset that it did not become."""
+        metadata = self.verdict(outcome)
+        yield self.observed(outcome.row, "validated", metadata)
+        broken = isinstance(outcome, Broken)
+        if not broken and not isinstance(outcome.error, DuplicateError):
+            yield self.check(
+                outcome.row,
+                "validated",
+                "source_valid",
+                passed=False,
+                metadata=metadata,
+            )
+
+    def verdict(self, outcome: Refused | Broken) -> Metadata:
+        """Why the file has no products, and what its owner can do."""
+        error = outcome.error
+        if not isinstance(error, SourceError):
+            return {
+                "status": "failed",
+                "code": fault_code(error),
+                "reason": str(error),
+                "what to do": "Nothing: Strata tries again.",
+                "attempt": outcome.row.attempts,
+            }
+        duplicate = isinstance(error, DuplicateError)
+        return {
+            "status": "duplicate" if duplicate else "rejected",
+            "code": error.code,
+            "reason": error.message,
+            "what to do": error.suggested_action,
+            "found": str(error.evidence["found"]),
+            "expected": str(error.evidence["expected"]),
+            "evidence": dg.MetadataValue.json(error.evidence),
+        }
+
+    def _arrival(self, row: LedgerRow) -> Metadata:
+        return {
+            "dagster/uri": self._storage.href(row.container, row.blob),
+            "blob": row.blob,
+            "etag": row.etag,
+            "bytes": row.bytes,
+            "last modified": dg.MetadataValue.timestamp(row.last_modified),
+        }
+
+    def made(
+        self, row: LedgerRow, thing: str, metadata: Metadata
+    ) -> dg.AssetMaterialization:
+        """An asset of a file was made, of this version of it."""
+        return dg.AssetMaterialization(
+            key_of(self._contract, thing),
+            partition=row.partition_key,
+            metadata=metadata,
+            tags={DATA_VERSION_TAG: row.etag},
+        )
+
+    def observed(
+        self, row: LedgerRow, thing: str, metadata: Metadata
+    ) -> dg.AssetObservation:
+        """Something is said of an asset of a file that was not made."""
+        return dg.AssetObservation(
+            key_of(self._contract, thing),
+            partition=row.partition_key,
+            metadata=metadata,
+        )
+
+    def check(
+        self,
+        row: LedgerRow,
+        thing: str,
+        name: str,
+        *,
+        passed: bool,
+        metadata: Metadata | None = None,
+    ) -> dg.AssetCheckEvaluation:
+        """A check on an asset of a file was evaluated."""
+        return dg.AssetCheckEvaluation(
+            asset_key=key_of(self._contract, thing),
+            check_name=name,
+            passed=passed,
+            partition=row.partition_key,
+            metadata={"blob": row.blob, **(metadata or {})},
+            severity=dg.AssetCheckSeverity.ERROR,
+        )
+
+    def link(self, container: str, name: str) -> dg.MetadataValue:
+        """An address to click on; a local file, which browsers refuse, to copy."""
+        url = self._storage.public_url(container, name)
+        remote = url.startswith("http")
+        return dg.MetadataValue.url(url) if remote else dg.MetadataValue.path(url)
+
+
+def coordinates(numbers: Sequence[float]) -> str:
+    """Numbers on one line, as one copies them into a search.
+
+    >>> coordinates((577600.0, 4813760.5, -0.1234567894, 1e-9))
+    '577600, 4813760.5, -0.12345679, 0'
+    """
+    return ", ".join(f"{round(x, 8):.15g}" for x in numbers)
+
+
+def readable(usd: float) -> float:
+    """Three digits of a number that is often tiny.
+
+    >>> readable(0.000060725839)
+    6.07e-05
+    """
+    return float(f"{usd:.3g}")

@@ -1,0 +1,147 @@
+"""A dataset's files: one op carries many of them through every selected stage.
+
+Goes in: a contract, the specs of what a file becomes, who opens the desk. Comes out:
+the external bronze asset, one `multi_asset` over the files, the job that the sensor
+launches, the collection. What must stay out: what kind of data it is.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from geo_assets.batch import BatchReport, Desk, failure_of, log_event, run_batch
+from geo_assets.catalog.assets import (
+    Metadata,
+    batch_health,
+    build_collection_asset,
+    build_success_check,
+    collection_made,
+    refresh_collection,
+)
+from geo_assets.claims import claim_files
+from geo_assets.contract import DatasetContract
+from geo_assets.liveness import WORKER_TAG, worker_tag
+from geo_assets.naming import files_job
+from geo_assets.partitions import BATCH_FILES, files_of
+from geo_assets.specs import bronze_spec
+from geo_assets.workers import Workers, open_workers
+from geo_resources.database import Database
+from geo_resources.prices import Prices
+from geo_resources.schemas import StacSchemas
+from geo_resources.scratch import Scratch
+from geo_resources.storage import Storage
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run gives the desk of its dataset to work with."""
+
+    stages: tuple[str, ...]
+    """Things of the asset keys that were selected: `validated`, `item`, ..."""
+    run_id: str
+    storage: Storage
+    database: Database
+    scratch: Scratch
+    workers: Workers
+    prices: Prices
+    schemas: StacSchemas
+
+
+OpenDesk = Callable[[Bench], Desk[Any]]
+
+
+def build_dataset_defs(
+    contract: DatasetContract,
+    specs: Sequence[dg.AssetSpec],
+    checks: Sequence[dg.AssetChecksDefinition],
+    open_desk: OpenDesk,
+    chain: str,
+) -> dg.Definitions:
+    """All definitions of one dataset.
+
+    Args:
+        contract: of the dataset.
+        specs: what becomes of a file.
+        checks: on what became of a file.
+        open_desk: builds the desk of a run.
+        chain: module that the workers run, imported once for all of them.
+    """
+    files = build_files_asset(contract, specs, open_desk, chain)
+    job = dg.define_asset_job(
+        files_job(contract.name),
+        selection=dg.AssetSelection.assets(files).without_checks(),
+        description=f"New and changed files of {contract.name}.",
+        tags={"strata/dataset": contract.name},
+    )
+    return dg.Definitions(
+        assets=[bronze_spec(contract), files, build_collection_asset(contract)],
+        asset_checks=[*checks, build_success_check(contract)],
+        jobs=[job],
+    )
+
+
+def build_files_asset(
+    contract: DatasetContract,
+    specs: Sequence[dg.AssetSpec],
+    open_desk: OpenDesk,
+    chain: str,
+) -> dg.AssetsDefinition:
+    """The per-file assets of a dataset, made by one op for a range of files."""
+
+    @dg.multi_asset(
+        name=f"{contract.name}__files",
+        specs=specs,
+        partitions_def=files_of(contract.name),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(BATCH_FILES),
+        description=f"Carries files of {contract.name} from bronze to the catalogue.",
+    )
+    def files(  # noqa: PLR0913, PLR0917
+        context: dg.AssetExecutionContext,
+        storage: Storage,
+        database: Database,
+        scratch: Scratch,
+        prices: Prices,
+        schemas: StacSchemas,
+    ) -> Iterator[dg.MaterializeResult]:
+        context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker_tag()})
+        rows = claim_files(context, database, contract.name)
+        with open_workers(os.cpu_count() or 1, chain) as workers:
+            bench = Bench(
+                stages=_stages(context),
+                run_id=context.run_id,
+                storage=storage,
+                database=database,
+                scratch=scratch,
+                workers=workers,
+                prices=prices,
+                schemas=schemas,
+            )
+            report = run_batch(context, rows, open_desk(bench))
+        _close(
+            context, contract, report, refresh_collection(contract, database, prices)
+        )
+        yield from ()  # every materialisation was logged, per file and asset
+
+    return files
+
+
+def _stages(context: dg.AssetExecutionContext) -> tuple[str, ...]:
+    return tuple(key.path[-1] for key in context.selected_asset_keys)
+
+
+def _close(
+    context: dg.AssetExecutionContext,
+    contract: DatasetContract,
+    report: BatchReport,
+    collection: Metadata,
+) -> None:
+    """Tell of the dataset as a whole; fail the run if a file was not usable."""
+    log_event(context, collection_made(contract, collection))
+    log_event(context, batch_health(contract, report))
+    if report.bad:
+        context.instance.add_run_tags(context.run_id, {"strata/outcome": "partial"})
+        raise failure_of(report)

@@ -1,0 +1,137 @@
+"""What every kind of dataset does alike with a claimed file: fetch it, and judge it.
+
+Goes in: ledger rows and errors. Comes out: the ledger's verdict, and the withdrawal of
+what the file had made before. What must stay out: what the file holds.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geo_assets.batch import Broken, Refused
+from geo_assets.contract import DatasetContract
+from geo_assets.errors import BadNameError, DuplicateError
+from geo_resources import ledger, pgstac
+from geo_resources.blobs import Fetched, UnusableNameError
+from geo_resources.database import Database
+from geo_resources.ledger import Fault, LedgerRow, Product
+from geo_resources.storage import Storage
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+FIRST_DELAY = timedelta(minutes=1)  # of a failed file; doubles with each attempt
+MOST_ATTEMPTS = 6
+Withdraw = Callable[["Connection", Sequence[Product]], None]
+
+
+def withdraw_items(connection: "Connection", given_up: Sequence[Product]) -> None:
+    """Delete the STAC items among products that are given up."""
+    for one in given_up:
+        if "item" in one:
+            pgstac.delete_items(connection, one["collection"], [one["item"]])
+
+
+@contextmanager
+def usable_name(row: LedgerRow) -> Iterator[None]:
+    """What storage refuses by its name is the file's fault."""
+    try:
+        yield
+    except UnusableNameError as error:
+        raise BadNameError(
+            f"The name cannot be used: {error}.",
+            found=row.blob,
+            expected="printable UTF-8, below its container",
+        ) from error
+
+
+class Verdicts:
+    """The ledger as the files of one dataset meet it.
+
+    Args:
+        contract: of the dataset.
+        storage: where the files lie.
+        database: with the ledger.
+        withdraw: takes products back, in the transaction that gives them up.
+    """
+
+    def __init__(
+        self,
+        contract: DatasetContract,
+        storage: Storage,
+        database: Database,
+        withdraw: Withdraw = withdraw_items,
+    ) -> None:
+        self._contract = contract
+        self._storage = storage
+        self._database = database
+        self._withdraw = withdraw
+
+    def fetch(self, row: LedgerRow, folder: Path) -> Fetched:
+        """The file, local and hashed.
+
+        Raises:
+            BadNameError: no storage call takes the name.
+            DuplicateError: the dataset holds the same content under another name.
+        """
+        with usable_name(row):
+            fetched = self._storage.fetch(
+                row.container, row.blob, folder, etag=row.etag
+            )
+        self._check_content(row, fetched.sha256)
+        return fetched
+
+    def _check_content(self, row: LedgerRow, sha256: str) -> None:
+        with self._database.transaction() as connection:
+            first = ledger.content(connection, row, sha256)
+            if first is None or self._contract.duplicates == "allow":
+                return
+            self._withdraw(connection, ledger.mark_duplicate(connection, row, first))
+        raise DuplicateError(
+            f"The dataset holds the same content as {first.blob}.",
+            found=sha256,
+            expected="content that is new to the dataset",
+            duplicate_of=first.blob,
+        )
+
+    def intend(self, row: LedgerRow, hrefs: Sequence[str]) -> None:
+        """Note blobs before they are written: what a kill leaves there is swept."""
+        with self._database.transaction() as connection:
+            ledger.intend(connection, row, hrefs)
+
+    def put_item(self, container: str, name: str, item: dict[str, Any]) -> None:
+        """The item as a file beside the products."""
+        data = json.dumps(item, allow_nan=False).encode()
+        self._storage.put_bytes(container, name, data)
+
+    def ensure_collection(self) -> None:
+        """The collection exists, committed, before its items."""
+        from geo_assets.catalog.collection import build_collection
+
+        with self._database.transaction() as connection:
+            pgstac.ensure_collection(connection, build_collection(self._contract))
+
+    def refuse(self, refused: Refused) -> None:
+        """Record why the file cannot be used; a duplicate is recorded already."""
+        if isinstance(refused.error, DuplicateError):
+            return
+        error = refused.error
+        fault = Fault(error.code, error.message, error.evidence, error.suggested_action)
+        with self._database.transaction() as connection:
+            given_up = ledger.reject(connection, refused.row, fault)
+            self._withdraw(connection, given_up)
+
+    def fail(self, broken: Broken, code: str) -> None:
+        """Record a fault of the platform, and when the file is tried again."""
+        again = None
+        if broken.row.attempts < MOST_ATTEMPTS:
+            delay = FIRST_DELAY * 2 ** (broken.row.attempts - 1)
+            again = datetime.now(UTC) + delay
+        error = broken.error
+        evidence = {"error": type(error).__name__, "attempt": broken.row.attempts}
+        fault = Fault(code, str(error), evidence, "Nothing: Strata tries again.")
+        with self._database.transaction() as connection:
+            ledger.fail(connection, broken.row, fault, again)
