@@ -11,7 +11,7 @@ from rasterio.crs import CRS
 
 from geo_assets.raster.facts import THUMBNAIL, Picture, RasterFacts, RasterTask
 from geo_assets.raster.footprint import Footprint, decimated_affine, footprint
-from geo_assets.raster.preview import inline_markdown, write_thumbnail
+from geo_assets.raster.preview import picture_markdown, write_thumbnail
 from geo_assets.raster.product import TierPass
 from geo_assets.raster.tiers import Tier
 
@@ -47,7 +47,7 @@ def _take_picture(cog: Path, thumbnail: Path) -> Picture | None:
     return Picture(
         size_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        markdown=inline_markdown(thumbnail),
+        markdown=picture_markdown(thumbnail),
     )
 
 

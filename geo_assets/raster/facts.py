@@ -3,32 +3,21 @@
 Every model survives the way through JSON: facts of one run serve a later one.
 """
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from geo_assets.catalog.stac import SourceBlob
+from geo_assets.catalog.stac_validate import ItemReport
 from geo_assets.contract import RasterContract
 from geo_assets.raster.footprint import Footprint
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.product import Cog, TierPass
-from geo_assets.raster.stac_validate import ItemReport
 from geo_assets.raster.tiers import Facts, Skipped, Tier
 from geo_assets.raster.verify import CogReport
 
 ITEM, VALIDATED, THUMBNAIL = "item", "validated", "thumbnail"
-
-
-class SourceBlob(Facts):
-    """The blob version that everything is made of."""
-
-    blob: str
-    href: str
-    etag: str
-    sha256: str
-    size_bytes: int
-    last_modified: datetime
 
 
 class Picture(Facts):

@@ -6,16 +6,21 @@ rio-stac gets wrong (measured, 0.12) is done anew: the time, the footprint, stat
 from averaged overviews, the media type.
 """
 
-import math
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 
 import pystac
 from pydantic import AwareDatetime
 
+from geo_assets.catalog.stac import (
+    SourceBlob,
+    clean,
+    extensions,
+    file_fields,
+    links,
+    time_text,
+)
 from geo_assets.datetime_rule import ItemTime
-from geo_assets.raster.facts import SourceBlob
 from geo_assets.raster.footprint import Footprint
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.item_bands import measured_bands, shown_bands
@@ -23,15 +28,6 @@ from geo_assets.raster.item_grid import projection_fields, resolution_m
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.tiers import Facts, Tier, TierOptions, plan_tiers
 
-SCHEMA = "https://stac-extensions.github.io/{}/schema.json"
-EXTENSIONS = {  # prefix of its fields: name and version
-    "eo:": "eo/v2.0.0",
-    "file:": "file/v2.1.0",
-    "processing:": "processing/v1.2.0",
-    "proj:": "projection/v2.0.0",
-    "raster:": "raster/v2.0.0",
-    "renders": "render/v2.0.0",
-}
 ROLES = {
     Tier.VISUALIZATION: ["visual", "overview"],
     Tier.ANALYSIS: ["data"],
@@ -42,7 +38,6 @@ TITLES = {
     Tier.ANALYSIS: "Values: lossless, quick to read",
     Tier.ARCHIVE: "Values: lossless, to keep",
 }
-SHA256_MULTIHASH = "1220"  # multihash: function 0x12, 0x20 bytes
 PERCENT = 100
 
 
@@ -95,8 +90,8 @@ def build_item(facts: ItemFacts) -> dict[str, Any]:
         assets=_assets(facts),
     )
     document = item.to_dict(include_self_link=False)
-    document["links"] = _links(facts)
-    document["stac_extensions"] = _extensions(document)
+    document["links"] = links(facts.collection, facts.source)
+    document["stac_extensions"] = extensions(document)
     return clean(document)
 
 
@@ -104,7 +99,7 @@ def _properties(facts: ItemFacts) -> dict[str, Any]:
     profile, made = facts.profile, facts.made
     return {
         "title": PurePosixPath(facts.source.blob).name,
-        "created": _text(facts.created),
+        "created": time_text(facts.created),
         "gsd": _resolution(facts),
         **_acquisition(profile),
         **projection_fields(made),
@@ -168,10 +163,10 @@ def _assets(facts: ItemFacts) -> dict[str, pystac.Asset]:
     if facts.thumbnail:
         assets["thumbnail"] = pystac.Asset(
             href=facts.thumbnail.href,
-            title="ThumbnailAsset",
+            title="Thumbnail",
             media_type=facts.thumbnail.media_type,
             roles=["thumbnail"],
-            extra_fields=_file_fields(
+            extra_fields=file_fields(
                 facts.thumbnail.size_bytes, facts.thumbnail.sha256
             ),
         )
@@ -189,74 +184,5 @@ def _cog_asset(facts: ItemFacts, tier: Tier, cog: Cog) -> pystac.Asset:
         title=TITLES[tier],
         media_type=pystac.MediaType.COG,
         roles=ROLES[tier],
-        extra_fields=_file_fields(cog.size_bytes, cog.sha256) | {"bands": bands},
+        extra_fields=file_fields(cog.size_bytes, cog.sha256) | {"bands": bands},
     )
-
-
-def _file_fields(size_bytes: int, sha256: str) -> dict[str, Any]:
-    return {"file:size": size_bytes, "file:checksum": SHA256_MULTIHASH + sha256}
-
-
-def _links(facts: ItemFacts) -> list[dict[str, Any]]:
-    """To the collection (as a STAC API has it, from the item), and to the source."""
-    source = facts.source
-    return [
-        {
-            "rel": "collection",
-            "href": f"../../{facts.collection}",
-            "type": pystac.MediaType.JSON,
-        },
-        {
-            "rel": "derived_from",
-            "href": source.href,
-            "title": f"{source.blob}, version {source.etag}",
-            "strata:etag": source.etag,
-            **_file_fields(source.size_bytes, source.sha256),
-        },
-    ]
-
-
-def _extensions(document: dict[str, Any]) -> list[str]:
-    """Schemas of the extensions that are used: any other would not validate."""
-    fields = set(_member_names(clean(document)))
-    used = (
-        name
-        for prefix, name in EXTENSIONS.items()
-        if any(field.startswith(prefix) for field in fields)
-    )
-    return [SCHEMA.format(name) for name in used]
-
-
-def _member_names(value: object) -> list[str]:
-    if isinstance(value, dict):
-        inner = [name for part in value.values() for name in _member_names(part)]
-        return [*value, *inner]
-    if isinstance(value, list):
-        return [name for part in value for name in _member_names(part)]
-    return []
-
-
-def clean(value: Any) -> Any:  # noqa: ANN401 # JSON of any depth
-    r"""JSON that PostgreSQL takes: no NaN, infinity, NUL or half characters.
-
-    Members without a value are left out, but `datetime`, which may be null.
-
-    >>> clean({"datetime": None, "a": float("nan"), "b": [1, None], "c": "x\0"})
-    {'datetime': None, 'b': [1], 'c': 'x'}
-    """
-    if isinstance(value, dict):
-        cleaned = {_clean_text(key): clean(part) for key, part in value.items()}
-        return {k: v for k, v in cleaned.items() if v is not None or k == "datetime"}
-    if isinstance(value, list | tuple):
-        return [part for part in map(clean, value) if part is not None]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return _clean_text(value) if isinstance(value, str) else value
-
-
-def _clean_text(text: str) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

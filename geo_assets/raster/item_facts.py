@@ -7,13 +7,13 @@ from typing import Any
 
 import rasterio
 
+from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.datetime_rule import resolve_time
 from geo_assets.naming import item_id
 from geo_assets.raster.facts import THUMBNAIL, RasterFacts, RasterTask
 from geo_assets.raster.footprint import Footprint
 from geo_assets.raster.item import ItemFacts, ThumbnailAsset, build_item
 from geo_assets.raster.product import TierPass
-from geo_assets.raster.stac_validate import validate_item
 
 THUMBNAIL_MEDIA_TYPE = "image/webp"
 

@@ -128,7 +128,7 @@ def _read_back(witness: Witness, tier: TierName) -> "CogReport | None":
 
 def item_is_valid(witness: Witness) -> Verdict:
     """The item that pgSTAC gives back keeps to the STAC core schemas."""
-    from geo_assets.raster.stac_validate import validate_item
+    from geo_assets.catalog.stac_validate import validate_item
 
     item = witness.item()
     if item is None:

@@ -1,38 +1,29 @@
 """SIGKILL at any stage: the next run ends with the products of an undisturbed one."""
 
 import hashlib
+import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import psycopg
 import pytest
 
+from geo_cli.cluster import free_port
 from tests.conftest import temporary_home
 from tests.e2e.platform import Platform, product_files, write_raster
 
 pytestmark = pytest.mark.e2e
 
-FILES = 4
+FILES = 3  # per stage
 PATIENCE_SECONDS = 120
-
-
-@pytest.fixture
-def platform(database_url):
-    """A platform on an existing database, with a few files in bronze."""
-    with temporary_home() as home:
-        platform = Platform(home, {"STRATA_DATABASE_URL": database_url})
-        platform.strata("up")
-        for i in range(FILES):
-            write_raster(platform.container("bronze") / f"f{i}.tif", seed=i, size=1800)
-        yield platform
-        platform.strata("down")
+Look = Callable[[Platform, psycopg.Connection], bool]
 
 
 def is_claimed(_platform: Platform, connection: psycopg.Connection) -> bool:
-    return rows_with(connection, "running") > 0
+    return rows_with(connection, "is_claimed", "running") > 0
 
 
 def is_writing(platform: Platform, _connection: psycopg.Connection) -> bool:
@@ -40,22 +31,63 @@ def is_writing(platform: Platform, _connection: psycopg.Connection) -> bool:
 
 
 def is_uploading(platform: Platform, _connection: psycopg.Connection) -> bool:
-    return any(platform.container("silver").rglob("*.tif"))
+    return any(platform.container("silver").rglob("is_uploading/**/*.tif"))
 
 
 def is_published(_platform: Platform, connection: psycopg.Connection) -> bool:
-    return rows_with(connection, "accepted") > 0
+    return rows_with(connection, "is_published", "accepted") > 0
 
 
-def rows_with(connection: psycopg.Connection, status: str) -> int:
-    query = "SELECT count(*) FROM ops.ledger WHERE status = %s"
-    return connection.execute(query, [status]).fetchone()[0]
+def is_at_work(platform: Platform, _connection: psycopg.Connection) -> bool:
+    return any(platform.container("silver").rglob("is_at_work/**/*.tif"))
+
+
+STAGES: tuple[Look, ...] = (is_claimed, is_writing, is_uploading, is_published)
+ALL: tuple[Look, ...] = (*STAGES, is_at_work)
+
+
+def rows_with(connection: psycopg.Connection, folder: str, status: str) -> int:
+    query = "SELECT count(*) FROM ops.ledger WHERE blob LIKE %s AND status = %s"
+    return connection.execute(query, [f"{folder}/%", status]).fetchone()[0]
+
+
+def drop_files(platform: Platform, stage: Look) -> None:
+    """The files of a stage: always the same, and like those of no other."""
+    folder = platform.container("bronze") / stage.__name__
+    seed = FILES * ALL.index(stage)
+    for i in range(FILES):
+        write_raster(folder / f"f{i}.tif", seed=seed + i, size=1800)
 
 
 @pytest.fixture(scope="module")
 def undisturbed() -> dict[str, str]:
-    """Digest of every COG of a run that nobody disturbed; filled by its test."""
-    return {}
+    """Digest of every COG of a run that nobody disturbed."""
+    with temporary_home() as home:
+        platform = Platform(home, {})
+        platform.strata("up")
+        for stage in ALL:
+            drop_files(platform, stage)
+        platform.strata("run", "--until-idle")
+        assert_whole(platform, FILES * len(ALL))
+        digests = cog_digests(platform)
+        platform.strata("down")
+    assert len(digests) == 3 * FILES * len(ALL)
+    return digests
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    """A platform whose daemon runs, as it does where files arrive all day."""
+    with temporary_home() as home:
+        platform = Platform(home, {})
+        platform.strata("up")
+        dev = platform.start("dev", "--port", str(free_port()))
+        try:
+            yield platform
+        finally:
+            dev.send_signal(signal.SIGTERM)
+            dev.wait()
+            platform.strata("down")
 
 
 def cog_digests(platform: Platform) -> dict[str, str]:
@@ -66,70 +98,68 @@ def cog_digests(platform: Platform) -> dict[str, str]:
     }
 
 
-def test_a_run_that_nobody_disturbs_makes_three_cogs_a_file(platform, undisturbed):
-    platform.strata("run", "--until-idle")
-    undisturbed |= cog_digests(platform)
-    assert len(undisturbed) == 3 * FILES
-    assert_whole(platform)
-
-
-@pytest.mark.parametrize("stage", [is_claimed, is_writing, is_uploading, is_published])
-def test_a_killed_run_is_made_good(platform, undisturbed, database_url, stage):
-    command = platform.start("run", "--until-idle")
-    with psycopg.connect(database_url, autocommit=True) as connection:
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_is_made_good(platform, undisturbed, stage):
+    drop_files(platform, stage)
+    with connect(platform) as connection:
         wait_for(stage, platform, connection)
-        os.kill(worker_pid(connection), signal.SIGKILL)
-    assert command.wait(PATIENCE_SECONDS * 2) == 0
-    assert cog_digests(platform) == undisturbed
-    assert_whole(platform)
+        os.kill(worker_pid(platform), signal.SIGKILL)
+        platform.strata("run", "--until-idle")
+        assert rows_with(connection, stage.__name__, "accepted") == FILES
+    assert_as_undisturbed(platform, undisturbed)
 
 
-def test_after_a_loss_of_everything_the_next_run_makes_it_good(
-    platform, undisturbed, database_url
-):
-    command = platform.start("run", "--until-idle")
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        wait_for(is_uploading, platform, connection)
-        doomed = [psutil.Process(worker_pid(connection))]
-    family = psutil.Process(command.pid)
-    doomed += [*family.children(recursive=True), family]
+def test_after_a_loss_of_everything_the_next_run_makes_it_good(platform, undisturbed):
+    drop_files(platform, is_at_work)
+    with connect(platform) as connection:
+        wait_for(is_at_work, platform, connection)
+        doomed = [psutil.Process(worker_pid(platform))]
     daemon = psutil.Process(int((platform.home / "daemon.pid").read_text()))
     doomed += [*daemon.children(recursive=True), daemon]
     for process in doomed:
         if process.is_running():
             process.kill()
-    command.wait()
     platform.strata("run", "--until-idle")
     assert cog_digests(platform) == undisturbed
-    assert_whole(platform)
+    assert_whole(platform, FILES * len(ALL))
 
 
-def wait_for(
-    stage: Callable[[Platform, psycopg.Connection], bool],
-    platform: Platform,
-    connection: psycopg.Connection,
-) -> None:
+def assert_as_undisturbed(platform: Platform, undisturbed: dict[str, str]) -> None:
+    """Every COG so far is that of the undisturbed run; none is missing."""
+    digests = cog_digests(platform)
+    assert digests == {name: undisturbed[name] for name in digests}
+    assert_whole(platform, len(digests) // 3)
+
+
+def connect(platform: Platform) -> psycopg.Connection:
+    url = json.loads(platform.strata("up", "--json"))["database_url"]
+    return psycopg.connect(url, autocommit=True)
+
+
+def wait_for(stage: Look, platform: Platform, connection: psycopg.Connection) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not stage(platform, connection):
         assert time.monotonic() < deadline, f"never came to {stage.__name__}"
         time.sleep(0.02)
 
 
-def worker_pid(connection: psycopg.Connection) -> int:
+def worker_pid(platform: Platform) -> int:
     """Process of the newest run, as the run itself has written it on its tags."""
+    services = json.loads((platform.home / "services.json").read_text("utf-8"))
     query = "SELECT value FROM run_tags WHERE key = 'strata/worker' ORDER BY id DESC"
-    return int(connection.execute(query).fetchone()[0].split(":")[1])
+    with psycopg.connect(services["dagster_url"]) as connection:
+        return int(connection.execute(query).fetchone()[0].split(":")[1])
 
 
-def assert_whole(platform: Platform) -> None:
+def assert_whole(platform: Platform, files: int) -> None:
     """No orphan, no double, nothing left behind."""
     rows = platform.ledger().values()
-    assert [row["status"] for row in rows] == ["accepted"] * FILES
+    assert [row["status"] for row in rows] == ["accepted"] * files
     owned = {href.rsplit("/silver/", 1)[1] for href in product_files(rows)}
     assert owned == set(platform.blobs("silver"))
     (items,) = platform.query(
         "SELECT count(*), count(DISTINCT id) AS ids FROM pgstac.items"
     )
-    assert (items["count"], items["ids"]) == (FILES, FILES)
+    assert (items["count"], items["ids"]) == (files, files)
     scratch = platform.home / "scratch"
     assert not [path for path in scratch.rglob("*") if path.is_file()]

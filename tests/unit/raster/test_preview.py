@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from geo_assets.raster.preview import inline_markdown, read_picture, write_thumbnail
+from geo_assets.raster.preview import picture_markdown, read_picture, write_thumbnail
 from geo_assets.raster.tiers import Tier
 from tests.unit.raster.rasters import make_tiers, pixels_of, write_raster
 
@@ -82,7 +82,7 @@ def test_nothing_valid_is_a_picture_of_nothing(tmp_path):
         tmp_path / "in.tif", np.full((1, 64, 64), -9999, "float32"), nodata=-9999
     )
     assert not read_picture(source, 32)[..., 3].any()
-    assert inline_markdown(source) is not None
+    assert picture_markdown(source) is not None
 
 
 def test_classes_have_the_colours_of_their_palette(tmp_path):
@@ -101,7 +101,7 @@ def test_complex_values_have_no_picture(tmp_path):
     source = write_raster(tmp_path / "in.tif", pixels_of("complex64", (1, 64, 64)))
     assert read_picture(source, 64) is None
     assert write_thumbnail(source, tmp_path / "t.webp") is None
-    assert inline_markdown(source) is None
+    assert picture_markdown(source) is None
     assert not (tmp_path / "t.webp").exists()
 
 
@@ -125,7 +125,7 @@ def test_the_inline_picture_is_short_and_shows_the_raster(photo, origin, tmp_pat
         path = tmp_path / f"t{origin}"
         write_thumbnail(photo[Tier.VISUALIZATION], path)
 
-    markdown = inline_markdown(path)
+    markdown = picture_markdown(path)
 
     assert len(markdown) < 1000
     bitmap, size = shown(markdown)
@@ -141,7 +141,7 @@ def test_the_inline_picture_is_short_and_shows_the_raster(photo, origin, tmp_pat
 def test_noise_still_fits(tmp_path):
     noise = np.random.default_rng(0).integers(1, 256, (3, 600, 600), "uint8")
     source = write_raster(tmp_path / "in.tif", noise, photometric="RGB")
-    markdown = inline_markdown(source)
+    markdown = picture_markdown(source)
     assert len(markdown) < 1000
     assert shown(markdown)[1] == (224, 224)
 
@@ -158,7 +158,7 @@ def test_noise_with_a_ragged_edge_fits_on_paper(tmp_path):
     noise = random.integers(1, 256, (3, 600, 600), "uint8")
     noise[:, random.random((600, 600)) < 0.5] = 0
     source = write_raster(tmp_path / "in.tif", noise, photometric="RGB", nodata=0)
-    bitmap, _ = shown(inline_markdown(source))
+    bitmap, _ = shown(picture_markdown(source))
     assert bitmap.shape[2] == 3 or (bitmap[..., 3] == 255).all()
 
 
@@ -166,4 +166,4 @@ def test_noise_with_a_ragged_edge_fits_on_paper(tmp_path):
 def test_any_shape_has_a_picture(shape, tmp_path):
     source = write_raster(tmp_path / "in.tif", pixels_of("uint8", shape))
     assert write_thumbnail(source, tmp_path / "t.webp") is not None
-    assert len(inline_markdown(tmp_path / "t.webp")) < 1000
+    assert len(picture_markdown(tmp_path / "t.webp")) < 1000

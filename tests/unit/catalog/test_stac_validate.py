@@ -1,4 +1,4 @@
-"""geo_assets.raster.stac_validate"""
+"""geo_assets.catalog.stac_validate"""
 
 import json
 from urllib.error import URLError
@@ -6,7 +6,7 @@ from urllib.error import URLError
 import pytest
 
 from geo_assets.raster import stac_validate
-from geo_assets.raster.stac_validate import validate_item
+from geo_assets.catalog.stac_validate import validate_item
 
 CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json"
 URI = "https://stac-extensions.github.io/colour/v1.0.0/schema.json"
