@@ -49,7 +49,13 @@ class Broken:
 
 
 class Desk(Protocol[ResultT]):
-    """What one kind of dataset does with its files."""
+    """What one kind of dataset does with its files.
+
+    Attributes:
+        together: whether a batch is published as one, or each file by itself.
+    """
+
+    together: bool
 
     def process(self, row: LedgerRow, threads: int) -> ResultT:
         """Make everything of one file that can be made before the catalogue knows."""
@@ -151,6 +157,10 @@ def _published(
 ) -> Iterator[Done[ResultT] | Refused | Broken]:
     """Publish the batch as one; when that fails and time does not heal it, singly."""
     if not done:
+        return
+    if not desk.together and len(done) > 1:
+        for one in done:
+            yield from _published(pool, [one], desk)
         return
     error = pool.submit(retrying(), desk.publish, done).exception()
     if error is None:

@@ -156,6 +156,11 @@ class DatasetContract(Contract):
         """Attributes that are understood and kept, but that nothing acts on yet."""
         return ()
 
+    @property
+    def makes(self) -> str:
+        """What becomes of a file, in a few words."""
+        raise NotImplementedError
+
 
 class RasterContract(DatasetContract):
     """A dataset of rasters."""
@@ -189,6 +194,11 @@ class RasterContract(DatasetContract):
         chosen = [self.tiers] if isinstance(self.tiers, str) else self.tiers
         named = {name for one in chosen for name in CHOICES.get(one, (one,))}
         return tuple(tier for tier in TIERS if tier in named)
+
+    @property
+    def makes(self) -> str:
+        """The tiers."""
+        return ", ".join(self.wanted_tiers)
 
     @property
     def inactive(self) -> tuple[str, ...]:
@@ -315,6 +325,18 @@ class VectorContract(DatasetContract):
             )
             raise ValueError(message)
         return self
+
+    @property
+    def makes(self) -> str:
+        """The table, or that there is one per file and layer."""
+        if self.table is None:
+            return "a table per file and layer"
+        return f"table geo.{self.table} ({self.mode})"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the rows of several files lie in one table."""
+        return self.table is not None and self.mode != "replace_table"
 
     @property
     def inactive(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ EARTH_RADII_M = (6_300_000, 6_450_000)
 # Same datum and ellipsoid, longitude first: what PostGIS stores as these codes.
 _LON_LAT = {"CRS84": "4326", "CRS83": "4269", "CRS27": "4267"}
 _SURE, _EQUIVALENT = 90, 70  # PROJ's confidence: names agree; only definitions do
+_MICROMETRE = 1e-6
 _POLE_SLACK = 1e-6  # of a quarter turn: rounding at the pole
 _FARTHEST_M = 1e8  # zone prefixes and the world twice over stay below
 _MARGIN = 0.5  # of the area's width and height: areas of use are drawn tightly
@@ -77,8 +78,7 @@ def exact_code(crs: CRS) -> tuple[str, int] | None:
     True
     """
     plain = _unbound(crs)
-    found = plain.to_authority(min_confidence=_SURE)
-    found = found or _equivalent(plain)
+    found = plain.to_authority(min_confidence=_SURE) or _proven(plain)
     if found is None:
         return None
     authority, number = found
@@ -140,17 +140,16 @@ def check_coordinates(crs: CRS, bounds: Bounds, *, whole: bool) -> None:
     """
     area = area_bounds(crs)
     if _impossible(crs, bounds):
-        likely = "x and y look swapped" if _swapped(crs, bounds, area) else None
-        raise _out_of_extent(crs, bounds, area, likely or "there is no such place")
+        swapped = ", but would be if x and y were swapped"
+        hint = swapped if _swapped(crs, bounds, area) else ""
+        raise _out_of_extent(crs, bounds, area, f"there is no such place{hint}")
     if area is None or _touches(bounds, area):
         return
     if _looks_like_degrees(crs, bounds):
         raise _out_of_extent(crs, bounds, area, "they look like degrees")
-    if _touches(bounds, _widened(area)):
-        return
     if _swapped(crs, bounds, area):
         raise _out_of_extent(crs, bounds, area, "x and y look swapped")
-    if whole:
+    if whole and not _touches(bounds, _widened(area)):
         raise _out_of_extent(crs, bounds, area, "they are outside its area of use")
 
 
@@ -174,13 +173,43 @@ def _unbound(crs: CRS) -> CRS:
     return crs
 
 
-def _equivalent(crs: CRS) -> tuple[str, str] | None:
-    """A code whose definition is this one under another name; PROJ alone may err."""
-    found = crs.to_authority(min_confidence=_EQUIVALENT)
-    if found is None:
-        return None
-    candidate = CRS.from_authority(*found)
-    return found if crs.equals(candidate, ignore_axis_order=True) else None
+def _proven(crs: CRS) -> tuple[str, str] | None:
+    """A code that the CRS states or that PROJ guesses, if its coordinates are these."""
+    stated = crs.to_json_dict().get("id", {})
+    named = (str(stated.get("authority")), str(stated.get("code")))
+    guessed = crs.to_authority(min_confidence=_EQUIVALENT)
+    for code in (named, guessed):
+        if code is not None and _means(crs, *code):
+            return code
+    return None
+
+
+def _means(crs: CRS, authority: str, number: str) -> bool:
+    """Whether the code's CRS has the same coordinates, in whichever axis order.
+
+    Old WKT leaves the axes out, which PROJ takes for another CRS.
+    """
+    try:
+        other = CRS.from_authority(authority, number)
+    except CRSError:
+        return False
+    if crs.equals(other, ignore_axis_order=True):
+        return True
+    earth, area = crs.geodetic_crs, other.area_of_use
+    if earth is None or area is None or not crs.is_projected or not other.is_projected:
+        return False
+    if not earth.equals(other.geodetic_crs, ignore_axis_order=True):
+        return False
+    return _same_numbers(to_crs(earth, crs), to_crs(earth, other), area)
+
+
+def _same_numbers(one: Transformer, other: Transformer, area: AreaOfUse) -> bool:
+    """Whether two projections agree in the corners of an area, to a micrometre."""
+    west, south, east, north = area.bounds
+    x, y = [west, east, west, east], [south, south, north, north]
+    first, second = one.transform(x, y), other.transform(x, y)
+    pairs = zip([*first[0], *first[1]], [*second[0], *second[1]], strict=True)
+    return all(abs(a - b) < _MICROMETRE for a, b in pairs)
 
 
 def _says_nothing(wkt: str) -> bool:
@@ -225,16 +254,22 @@ def _touches(one: Bounds, other: Bounds) -> bool:
     )
 
 
-def _impossible(crs: CRS, bounds: Bounds) -> bool:
-    farthest_x = max(abs(bounds[0]), abs(bounds[2]))
-    farthest_y = max(abs(bounds[1]), abs(bounds[3]))
+def farthest(crs: CRS) -> tuple[float, float]:
+    """Greatest x and y that a place on Earth can have, in the unit of the CRS.
+
+    Projections run off to infinity: Mercator has the pole at 242,528 km.
+    """
     plain = _unbound(crs)
     if plain.is_geographic:
         quarter = quarter_turn(plain)
-        turn = quarter / 90 * _NEAR_FULL_TURN
-        return farthest_y > quarter * (1 + _POLE_SLACK) or farthest_x > turn
-    metres = plain.axis_info[0].unit_conversion_factor or 1.0
-    return max(farthest_x, farthest_y) * metres > _FARTHEST_M
+        return quarter / 90 * _NEAR_FULL_TURN, quarter * (1 + _POLE_SLACK)
+    far = _FARTHEST_M / (plain.axis_info[0].unit_conversion_factor or 1.0)
+    return far, far
+
+
+def _impossible(crs: CRS, bounds: Bounds) -> bool:
+    x, y = farthest(crs)
+    return max(-bounds[0], bounds[2]) > x or max(-bounds[1], bounds[3]) > y
 
 
 def _swapped(crs: CRS, bounds: Bounds, area: Bounds | None) -> bool:

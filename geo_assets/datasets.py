@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import dagster as dg
 from dagster.components.core.component_tree import (
@@ -11,11 +11,11 @@ from dagster.components.core.component_tree import (
 )
 from pydantic import BaseModel, ValidationError
 
-from geo_assets.contract import RasterContract
+from geo_assets.contract import DatasetContract, RasterContract, VectorContract
 from geo_assets.explain import ContractError, explain
 
 PROJECT = Path(__file__).parents[1]
-_EXAMPLE = """\
+_RASTERS = """\
 type: {type_name}
 attributes:
   name: {name}
@@ -23,18 +23,40 @@ attributes:
   source: {{container: bronze, pattern: "{name}/**/*.tif"}}
   tiers: all
 """
+_VECTORS = """\
+type: {type_name}
+attributes:
+  name: {name}
+  title: {title}
+  source: {{container: bronze, pattern: "{name}/**"}}
+  table: {name}
+"""
 
 
-class RasterDatasetScaffolder(dg.Scaffolder):
+class _Scaffolder(dg.Scaffolder):
     """Writes a `defs.yaml` that works as it is."""
+
+    example: ClassVar[str]
 
     def scaffold(self, request: dg.ScaffoldRequest) -> None:
         """Write the file into a folder named like the dataset."""
         name = request.target_path.name.lower().replace("-", "_")
         title = name.replace("_", " ").capitalize()
         request.target_path.mkdir(parents=True, exist_ok=True)
-        text = _EXAMPLE.format(type_name=request.type_name, name=name, title=title)
+        text = self.example.format(type_name=request.type_name, name=name, title=title)
         (request.target_path / "defs.yaml").write_text(text, encoding="utf-8")
+
+
+class RasterDatasetScaffolder(_Scaffolder):
+    """Writes the example of a raster dataset."""
+
+    example = _RASTERS
+
+
+class VectorDatasetScaffolder(_Scaffolder):
+    """Writes the example of a vector dataset."""
+
+    example = _VECTORS
 
 
 @dg.scaffold_with(RasterDatasetScaffolder)
@@ -73,26 +95,74 @@ class RasterDataset(dg.Component):
         return build_raster_defs(self.contract)
 
 
+@dg.scaffold_with(VectorDatasetScaffolder)
+class VectorDataset(dg.Component):
+    """A dataset of vector files: each becomes rows in PostGIS and a STAC item."""
+
+    def __init__(self, contract: VectorContract) -> None:
+        self.contract = contract
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The attributes that `defs.yaml` may hold."""
+        return VectorContract
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """What `dg list components` says."""
+        return dg.ComponentTypeSpec(
+            description="Vector files in a container become PostGIS tables.",
+            tags=["vector", "postgis", "stac"],
+        )
+
+    @classmethod
+    def load(
+        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
+    ) -> Self:
+        """The dataset of validated attributes."""
+        del context
+        return cls(VectorContract.model_validate(attributes, from_attributes=True))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets, checks and the job of the dataset."""
+        del context
+        from geo_assets.vector.assets import build_vector_defs
+
+        return build_vector_defs(self.contract)
+
+
+KINDS = (RasterDataset, VectorDataset)
+
+
 def load_tree(project: Path = PROJECT) -> ComponentTree:
     """The component tree of a project: its `defs` folder, not yet built."""
     return ComponentTree.for_project(project)
 
 
-def contracts_of(tree: ComponentTree) -> Sequence[RasterContract]:
+def contracts_of(tree: ComponentTree) -> Sequence[DatasetContract]:
     """The contracts of all datasets of a tree.
 
     Raises:
         ContractError: a file breaks the contract; says which, where and how.
     """
     try:
-        datasets = tree.get_all_components(of_type=RasterDataset)
+        datasets = [
+            one for kind in KINDS for one in tree.get_all_components(of_type=kind)
+        ]
     except ComponentTreeException as error:
-        if isinstance(error.__cause__, ValidationError):
-            raise ContractError(explain(error.__cause__, RasterContract)) from error
+        cause = error.__cause__
+        if isinstance(cause, ValidationError):
+            raise ContractError(explain(cause, _model_of(cause))) from error
         raise
     return [one.contract for one in datasets]
 
 
-def read_contracts(project: Path = PROJECT) -> Sequence[RasterContract]:
+def _model_of(error: ValidationError) -> type[DatasetContract]:
+    """Whose attributes a mistake was made in; the error is titled like its model."""
+    models = (RasterContract, VectorContract)
+    return next((one for one in models if one.__name__ == error.title), RasterContract)
+
+
+def read_contracts(project: Path = PROJECT) -> Sequence[DatasetContract]:
     """The contracts of a project, as its code location sees them."""
     return contracts_of(load_tree(project))

@@ -174,6 +174,20 @@ class AppendOnlyError(SourceError):
     suggested_action = "Deliver new rows under a new name, or `strata unpublish` first."
 
 
+class SupersededError(SourceError):
+    """A newer file is the table already."""
+
+    code = "SUPERSEDED"
+    suggested_action = "Nothing, or upload it again to make it the newest file."
+
+
+class TableTakenError(SourceError):
+    """The table's name belongs to somebody else."""
+
+    code = "TABLE_TAKEN"
+    suggested_action = "Give the dataset another `table`, or drop the table by hand."
+
+
 class BadWhereError(SourceError):
     """The dataset's filter cannot be applied to the file."""
 

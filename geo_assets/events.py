@@ -106,7 +106,7 @@ class Announcer:
             metadata=metadata,
         )
 
-    def check(
+    def check(  # noqa: PLR0913
         self,
         row: LedgerRow,
         thing: str,
@@ -114,6 +114,7 @@ class Announcer:
         *,
         passed: bool,
         metadata: Metadata | None = None,
+        severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
     ) -> dg.AssetCheckEvaluation:
         """A check on an asset of a file was evaluated."""
         return dg.AssetCheckEvaluation(
@@ -122,7 +123,7 @@ class Announcer:
             passed=passed,
             partition=row.partition_key,
             metadata={"blob": row.blob, **(metadata or {})},
-            severity=dg.AssetCheckSeverity.ERROR,
+            severity=severity,
         )
 
     def link(self, container: str, name: str) -> dg.MetadataValue:

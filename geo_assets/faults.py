@@ -12,6 +12,7 @@ from tenacity.wait import wait_fixed
 from geo_assets.errors import SourceError
 from geo_assets.workers import WorkerDeadlineError, WorkerDiedError
 from geo_resources.blobs import BlobChangedError
+from geo_resources.tables_model import TableChangedError
 
 Category = Literal["permanent", "transient", "bug"]
 
@@ -37,7 +38,7 @@ def category(error: BaseException) -> Category:
         return "permanent"
     if isinstance(error, WorkerDeadlineError | WorkerDiedError):
         return "bug"  # the file may be the cause: not again in this run
-    if isinstance(error, ConnectionError | TimeoutError):
+    if isinstance(error, ConnectionError | TimeoutError | TableChangedError):
         return "transient"
     return "transient" if _is_of_a_service(error) else "bug"
 

@@ -58,7 +58,7 @@ def build_dataset_defs(
     specs: Sequence[dg.AssetSpec],
     checks: Sequence[dg.AssetChecksDefinition],
     open_desk: OpenDesk,
-    chain: str,
+    chain: Sequence[str],
 ) -> dg.Definitions:
     """All definitions of one dataset.
 
@@ -67,7 +67,7 @@ def build_dataset_defs(
         specs: what becomes of a file.
         checks: on what became of a file.
         open_desk: builds the desk of a run.
-        chain: module that the workers run, imported once for all of them.
+        chain: modules that the workers run, imported once for all of them.
     """
     files = build_files_asset(contract, specs, open_desk, chain)
     job = dg.define_asset_job(
@@ -87,7 +87,7 @@ def build_files_asset(
     contract: DatasetContract,
     specs: Sequence[dg.AssetSpec],
     open_desk: OpenDesk,
-    chain: str,
+    chain: Sequence[str],
 ) -> dg.AssetsDefinition:
     """The per-file assets of a dataset, made by one op for a range of files."""
 
@@ -109,7 +109,7 @@ def build_files_asset(
     ) -> Iterator[dg.MaterializeResult]:
         context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker_tag()})
         rows = claim_files(context, database, contract.name)
-        with open_workers(os.cpu_count() or 1, chain) as workers:
+        with open_workers(os.cpu_count() or 1, *chain) as workers:
             bench = Bench(
                 stages=_stages(context),
                 run_id=context.run_id,

@@ -6,12 +6,16 @@ name can be read back and no two sources share one.
 """
 
 import hashlib
+import json
+import re
+import unicodedata
 from urllib.parse import unquote
 
 DEFAULT_SUFFIX = ".tif"  # dropped from stems; every other suffix stays part of them
 KEY_LIMIT = 200  # characters of a partition key
 _SAFE = frozenset("-_.~ ()+@=!")
 _DIGEST_CHARACTERS = 16
+_TABLE_WORDS, _TABLE_DIGEST = 45, 8  # characters; leaves room for `_polygon`
 
 
 def escape(text: str, safe: str = "") -> str:
@@ -109,6 +113,27 @@ def item_id(blob: str) -> str:
     ('flood~2020~a', 'a%7Eb')
     """
     return blob_stem(blob).replace("~", "%7E").replace("/", "~")
+
+
+def table_name(dataset: str, blob: str, layer: str | None) -> str:
+    """Table, in schema `geo`, of a layer of a file that has a table of its own.
+
+    Dataset, stem and layer for people, and a digest that keeps files apart whose
+    names only differ in what a table's name cannot say; at most 54 bytes.
+
+    >>> table_name("vectors", "osm/Städte 2024.gpkg", None)
+    'vectors_osm_stadte_2024_e8bd28aa'
+    >>> table_name("vectors", "a.gpkg", "lots") == table_name("vectors", "a.gpkg", "l")
+    False
+    """
+    stem = blob.rpartition("/")[2].rpartition(".")[0] or blob
+    folders = blob.rpartition("/")[0]
+    words = [dataset, folders, stem, *([layer] if layer else [])]
+    plain = unicodedata.normalize("NFKD", " ".join(words)).lower()
+    slug = re.sub(r"[^a-z0-9]+", "_", re.sub(r"[^\x00-\x7f]", "", plain)).strip("_")
+    identity = json.dumps([dataset, blob, layer])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:_TABLE_DIGEST]
+    return f"{slug[:_TABLE_WORDS].strip('_')}_{digest}"
 
 
 def files_job(dataset: str) -> str:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from geo_assets.contract import RasterContract
+from geo_assets.contract import DatasetContract
 from geo_assets.naming import partition_key
 
 INBOXES = ("rasters", "vectors")  # take whatever no other dataset claims
@@ -22,7 +22,7 @@ class Route(NamedTuple):
 class Router:
     """The contracts of a code location, asked blob by blob."""
 
-    def __init__(self, contracts: Iterable[RasterContract]) -> None:
+    def __init__(self, contracts: Iterable[DatasetContract]) -> None:
         self.contracts = in_order(contracts)
 
     def route(self, container: str, blob: str) -> Route:
@@ -39,7 +39,7 @@ class Router:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def in_order(contracts: Iterable[RasterContract]) -> Sequence[RasterContract]:
+def in_order(contracts: Iterable[DatasetContract]) -> Sequence[DatasetContract]:
     """Contracts in the order in which they are asked: by name, the inboxes last."""
     return sorted(contracts, key=lambda one: (one.name in INBOXES, one.name))
 

@@ -5,11 +5,11 @@ what the file had made before. What must stay out: what the file holds.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geo_assets.batch import Broken, Refused
 from geo_assets.contract import DatasetContract
@@ -17,22 +17,12 @@ from geo_assets.errors import BadNameError, DuplicateError
 from geo_resources import ledger, pgstac
 from geo_resources.blobs import Fetched, UnusableNameError
 from geo_resources.database import Database
-from geo_resources.ledger import Fault, LedgerRow, Product
+from geo_resources.ledger import Fault, LedgerRow
+from geo_resources.products import SourceName, withdraw
 from geo_resources.storage import Storage
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 FIRST_DELAY = timedelta(minutes=1)  # of a failed file; doubles with each attempt
 MOST_ATTEMPTS = 6
-Withdraw = Callable[["Connection", Sequence[Product]], None]
-
-
-def withdraw_items(connection: "Connection", given_up: Sequence[Product]) -> None:
-    """Delete the STAC items among products that are given up."""
-    for one in given_up:
-        if "item" in one:
-            pgstac.delete_items(connection, one["collection"], [one["item"]])
 
 
 @contextmanager
@@ -55,7 +45,6 @@ class Verdicts:
         contract: of the dataset.
         storage: where the files lie.
         database: with the ledger.
-        withdraw: takes products back, in the transaction that gives them up.
     """
 
     def __init__(
@@ -63,12 +52,10 @@ class Verdicts:
         contract: DatasetContract,
         storage: Storage,
         database: Database,
-        withdraw: Withdraw = withdraw_items,
     ) -> None:
         self._contract = contract
         self._storage = storage
         self._database = database
-        self._withdraw = withdraw
 
     def fetch(self, row: LedgerRow, folder: Path) -> Fetched:
         """The file, local and hashed.
@@ -89,7 +76,8 @@ class Verdicts:
             first = ledger.content(connection, row, sha256)
             if first is None or self._contract.duplicates == "allow":
                 return
-            self._withdraw(connection, ledger.mark_duplicate(connection, row, first))
+            given_up = ledger.mark_duplicate(connection, row, first)
+            withdraw(connection, SourceName(row.container, row.blob), given_up)
         raise DuplicateError(
             f"The dataset holds the same content as {first.blob}.",
             found=sha256,
@@ -121,8 +109,9 @@ class Verdicts:
         error = refused.error
         fault = Fault(error.code, error.message, error.evidence, error.suggested_action)
         with self._database.transaction() as connection:
-            given_up = ledger.reject(connection, refused.row, fault)
-            self._withdraw(connection, given_up)
+            row = refused.row
+            given_up = ledger.reject(connection, row, fault)
+            withdraw(connection, SourceName(row.container, row.blob), given_up)
 
     def fail(self, broken: Broken, code: str) -> None:
         """Record a fault of the platform, and when the file is tried again."""

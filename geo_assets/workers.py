@@ -72,16 +72,16 @@ class Workers:
 
 
 @contextmanager
-def open_workers(count: int, preload: str) -> Iterator[Workers]:
+def open_workers(count: int, *preload: str) -> Iterator[Workers]:
     """`count` worker processes that live as long as the context.
 
-    They are forked from a server that has imported the module `preload` once, so that
+    They are forked from a server that has imported the modules `preload` once, so that
     a worker costs milliseconds; they die with this process, however it ends.
     """
     from pebble import ProcessPool
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([preload])
+    context.set_forkserver_preload([*preload])
     pool = ProcessPool(max_workers=count, context=context, initializer=_harden)
     try:
         yield Workers(pool)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from geo_assets.contract import RasterContract
+from geo_assets.contract import DatasetContract
 from geo_assets.routing import Router
 from geo_cli import services
 from geo_cli.connections import open_storage
@@ -91,7 +91,7 @@ def require_distinct(targets: Sequence[tuple[Path, Place]]) -> None:
 
 
 def plan_names(
-    paths: Sequence[Path], dataset: str | None, contracts: Sequence[RasterContract]
+    paths: Sequence[Path], dataset: str | None, contracts: Sequence[DatasetContract]
 ) -> Iterator[tuple[Path, Place]]:
     """Each file with the container and the name that it gets there.
 
@@ -121,7 +121,9 @@ def list_files(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
                 yield file, file.relative_to(path).as_posix()
 
 
-def _place(dataset: str | None, contracts: Sequence[RasterContract]) -> tuple[str, str]:
+def _place(
+    dataset: str | None, contracts: Sequence[DatasetContract]
+) -> tuple[str, str]:
     """Container and folder that a dataset's files go to."""
     if dataset is None:
         return INBOX, ""

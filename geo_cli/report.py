@@ -15,7 +15,7 @@ from rich.text import Text
 from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
-    from geo_assets.contract import RasterContract
+    from geo_assets.contract import DatasetContract
     from geo_cli.doctor import Finding
     from geo_cli.ingest import Outcome
 
@@ -110,20 +110,17 @@ def print_outcomes(outcomes: Sequence["Outcome"], *, as_json: bool) -> None:
             typer.echo("\t".join(filter(None, outcome.words())))
 
 
-def print_datasets(contracts: Sequence["RasterContract"], *, as_json: bool) -> None:
+def print_datasets(contracts: Sequence["DatasetContract"], *, as_json: bool) -> None:
     """The contracts."""
     if as_json:
         print_json([contract.model_dump(mode="json") for contract in contracts])
         return
-    rows = (
-        (one.name, one.title, _source(one), ", ".join(one.wanted_tiers))
-        for one in contracts
-    )
-    columns = ("name", "title", "files", "tiers")
+    rows = ((one.name, one.title, _source(one), one.makes) for one in contracts)
+    columns = ("name", "title", "files", "makes")
     print_table(columns, rows, empty="no dataset: see geo_assets/defs")
 
 
-def _source(contract: "RasterContract") -> str:
+def _source(contract: "DatasetContract") -> str:
     pattern = contract.source.pattern
     patterns = [pattern] if isinstance(pattern, str) else pattern
     return f"{contract.source.container}: {' '.join(patterns)}"

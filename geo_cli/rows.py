@@ -8,7 +8,8 @@ from psycopg.rows import dict_row
 
 from geo_cli.connections import open_storage, transaction
 from geo_cli.processes import ServiceError
-from geo_resources import ledger, pgstac
+from geo_resources import ledger
+from geo_resources.products import SourceName, withdraw
 from geo_resources.settings import Settings
 
 Row = dict[str, Any]
@@ -75,8 +76,7 @@ def unpublish_blob(
             if dry_run:
                 return ledger.plan_withdrawal(connection, container, blob).products
             taken = ledger.unpublish(connection, container, blob)
-            for collection, item in taken.items:
-                pgstac.delete_items(connection, collection, [item])
+            withdraw(connection, SourceName(container, blob), taken.products)
     except ledger.ClaimHeldError as error:
         raise ServiceError(str(error)) from error
     _delete_given_up(settings)

@@ -21,7 +21,7 @@ from geo_resources.settings import Settings
 
 POLL_SECONDS = 1.0  # a look costs some 0.05 s of CPU
 PATIENCE_SECONDS = 180  # without any change: files that no sensor asks for
-QUICK_TICKS = {"STRATA_SENSOR_INTERVAL_SECONDS": "1"}  # somebody waits for us
+QUICK_TICKS = {"STRATA_SENSOR_INTERVAL_SECONDS": "2"}  # somebody waits for us
 
 Report = Callable[[Snapshot, str | None], None]
 

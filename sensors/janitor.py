@@ -5,8 +5,9 @@ from collections.abc import Collection
 import dagster as dg
 
 from geo_assets.liveness import UNFINISHED, dead_claims, fail_dead_runs
-from geo_resources import ledger, pgstac
+from geo_resources import ledger
 from geo_resources.database import Database
+from geo_resources.products import SourceName, withdraw
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 
@@ -69,8 +70,7 @@ def unpublish_deleted(database: Database, datasets: Collection[str]) -> int:
             taken = ledger.unpublish(
                 connection, container, blob, "deleted from its container"
             )
-            for collection, item in taken.items:
-                pgstac.delete_items(connection, collection, [item])
+            withdraw(connection, SourceName(container, blob), taken.products)
     return len(gone)
 
 

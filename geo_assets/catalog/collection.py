@@ -28,7 +28,6 @@ ITEM_ASSETS: dict[str, dict[str, Any]] = {
         "roles": ["archive"],
     },
 }
-TABLE = {"title": "Table in PostGIS", "roles": ["data"]}
 THUMBNAIL = {"title": "Thumbnail", "type": "image/webp", "roles": ["thumbnail"]}
 EXTENSIONS = {  # member of the summaries: schema
     "proj:code": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -124,7 +123,7 @@ def _item_assets(contract: DatasetContract) -> dict[str, dict[str, Any]]:
     if isinstance(contract, RasterContract):
         tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
         return tiers | {"thumbnail": THUMBNAIL}
-    return {"table": TABLE, "thumbnail": THUMBNAIL}
+    return {"thumbnail": THUMBNAIL}  # its tables are named by themselves
 
 
 def _summaries(known: Aggregate) -> dict[str, Any]:

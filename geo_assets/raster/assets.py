@@ -20,5 +20,5 @@ def build_raster_defs(contract: RasterContract) -> dg.Definitions:
         file_specs(contract),
         build_raster_checks(contract),
         open_desk,
-        chain="geo_assets.raster.chain",
+        chain=["geo_assets.raster.chain"],
     )

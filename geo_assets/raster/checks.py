@@ -11,8 +11,9 @@ import dagster as dg
 from geo_assets.contract import RasterContract
 from geo_assets.partitions import files_of
 from geo_assets.raster import recheck
-from geo_assets.raster.recheck import Verdict, Witness
-from geo_assets.raster.specs import key_of
+from geo_assets.raster.recheck import Witness
+from geo_assets.specs import key_of
+from geo_assets.witness import Verdict, call_file, item_is_found, item_is_valid
 from geo_resources.database import Database
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
@@ -57,13 +58,13 @@ def _questions(contract: RasterContract) -> Iterator[tuple[str, str, str, Questi
         "item",
         "item_valid",
         "The item in pgSTAC keeps to STAC.",
-        recheck.item_is_valid,
+        item_is_valid,
     )
     yield (
         "item",
         "item_found",
         "A search by place and time finds the item.",
-        recheck.item_is_found,
+        item_is_found,
     )
 
 
@@ -85,9 +86,8 @@ def _build(
         verdicts: dict[str, Verdict] = {}
         for partition in op.partition_keys:
             with scratch.folder(context.run.run_id) as folder:
-                witness = recheck.call_witness(
-                    contract, partition, storage, database, folder
-                )
+                file = call_file(contract, partition, database)
+                witness = Witness(contract, file, storage, database, folder)
                 verdicts[partition] = question(witness)
         wrong = {key: str(one) for key, one in verdicts.items() if not one.passed}
         return dg.AssetCheckResult(

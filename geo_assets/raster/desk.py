@@ -22,12 +22,13 @@ from geo_assets.raster.products import (
     products_of,
 )
 from geo_assets.raster.report import Reporter
-from geo_assets.verdicts import Verdicts, usable_name, withdraw_items
+from geo_assets.verdicts import Verdicts, usable_name
 from geo_assets.workers import deadline_seconds
 from geo_resources import ledger, pgstac
 from geo_resources.blobs import Fetched
 from geo_resources.ledger import LedgerRow
 from geo_resources.prices import ACCESS_TIERS
+from geo_resources.products import SourceName, withdraw
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -44,6 +45,8 @@ class RasterDesk:
         contract: of the dataset.
         bench: what the run gives to work with.
     """
+
+    together = True  # one load into pgSTAC for the batch
 
     def __init__(self, contract: RasterContract, bench: Bench) -> None:
         self._contract = contract
@@ -156,7 +159,7 @@ class RasterDesk:
         products = products_of(self._contract, row, one.result, self._href)
         if is_complete(self._contract, facts, products):
             given_up = ledger.accept(connection, row, products, facts=kept)
-            withdraw_items(connection, given_up)
+            withdraw(connection, SourceName(row.container, row.blob), given_up)
             return
         ledger.return_to_pending(connection, row)  # the sensor makes all of it
 

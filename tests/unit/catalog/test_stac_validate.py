@@ -5,7 +5,7 @@ from urllib.error import URLError
 
 import pytest
 
-from geo_assets.raster import stac_validate
+from geo_assets.catalog import stac_validate
 from geo_assets.catalog.stac_validate import validate_item
 
 CORE = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json"

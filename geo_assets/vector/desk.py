@@ -1,0 +1,339 @@
+"""The desk of a vector dataset: storage and database on one side, workers on the other.
+
+Goes in: ledger rows. Comes out: tables in PostGIS, items in pgSTAC, the ledger's
+verdict, all of a file in one transaction. What must stay out: readers and geometries,
+which live in `chain.py`, and Dagster's words, which live in `report.py`.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.contract import VectorContract
+from geo_assets.errors import NoFeaturesError
+from geo_assets.file_assets import Bench
+from geo_assets.vector.load import Loader, Staged, refusal
+from geo_assets.vector.products import (
+    FILE_NAMES,
+    ITEM,
+    SILVER,
+    product_name,
+    products_of,
+    tally_of,
+)
+from geo_assets.vector.report import Reporter
+from geo_assets.verdicts import Verdicts
+from geo_assets.workers import deadline_seconds
+from geo_resources import ledger, pgstac, tables
+from geo_resources.ledger import LedgerRow
+from geo_resources.products import SourceName, withdraw
+from geo_resources.tables import Publication, Published
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from geo_assets.vector.facts import (
+        LoadedTable,
+        PlannedTable,
+        Streamed,
+        VectorFacts,
+        VectorPlan,
+        VectorTask,
+    )
+    from geo_assets.vector.finish import VectorResult
+
+SIDECARS = (".shx", ".dbf", ".prj", ".cpg")  # of a shapefile in loose blobs
+
+
+class Ready:
+    """A file whose rows wait in staging.
+
+    Attributes:
+        result: what the chain made.
+        publications: its tables.
+        published: what came of publishing them; empty before.
+    """
+
+    def __init__(
+        self, result: "VectorResult", publications: Sequence[Publication]
+    ) -> None:
+        self.result = result
+        self.publications = publications
+        self.published: list[Published] = []
+
+
+class VectorDesk:
+    """Everything a run needs to bring vector files of one dataset through.
+
+    Args:
+        contract: of the dataset.
+        bench: what the run gives to work with.
+    """
+
+    together = False  # a reader that holds one table up must not hold all files up
+
+    def __init__(self, contract: VectorContract, bench: Bench) -> None:
+        self._contract = contract
+        self._run_id = bench.run_id
+        self._storage = bench.storage
+        self._database = bench.database
+        self._scratch = bench.scratch
+        self._workers = bench.workers
+        self._schemas = bench.schemas.path
+        self._verdicts = Verdicts(contract, bench.storage, bench.database)
+        self._reporter = Reporter(contract, bench.stages, bench.prices, bench.storage)
+
+    def process(self, row: LedgerRow, threads: int) -> Ready:
+        """Fetch, read, clean and load into staging tables; map and item.
+
+        Raises:
+            SourceError: the file cannot be used.
+        """
+        with self._scratch.folder(self._run_id) as folder:
+            fetched = self._verdicts.fetch(row, folder)
+            path = self._with_sidecars(row, fetched.path, folder)
+            task = self._task(row, path, fetched.sha256, folder, threads)
+            ready = self._make(row, task, folder)
+            self._storage.ensure_unchanged(row.container, row.blob, row.etag)
+            self._upload(row, ready.result)
+        return ready
+
+    def _with_sidecars(self, row: LedgerRow, path: Path, folder: Path) -> Path:
+        """The file, with what belongs to it beside it if the dataset says so."""
+        if not self._contract.sidecars or path.suffix.lower() != ".shp":
+            return path
+        beside = folder / "shapefile"
+        beside.mkdir()
+        (beside / path.name).symlink_to(path)
+        for suffix in SIDECARS:
+            name = str(Path(row.blob).with_suffix(suffix))
+            if self._storage.exists(row.container, name):
+                found = self._storage.fetch(row.container, name, folder)
+                (beside / Path(name).name).symlink_to(found.path)
+        return beside / path.name
+
+    def _task(
+        self, row: LedgerRow, path: Path, sha256: str, folder: Path, threads: int
+    ) -> "VectorTask":
+        from geo_assets.catalog.stac import SourceBlob
+        from geo_assets.vector.facts import VectorTask
+
+        work = folder / "work"
+        work.mkdir()
+        return VectorTask(
+            path=path,
+            work=work,
+            blob=SourceBlob(
+                blob=row.blob,
+                href=self._storage.href(row.container, row.blob),
+                etag=row.etag,
+                sha256=sha256,
+                size_bytes=row.bytes,
+                last_modified=row.last_modified,
+            ),
+            contract=self._contract,
+            threads=threads,
+        )
+
+    def _make(self, row: LedgerRow, task: "VectorTask", folder: Path) -> Ready:
+        from geo_assets.vector.chain import plan_vector
+
+        begin = time.perf_counter()
+        deadline = deadline_seconds(row.bytes)
+        plan = self._workers.call(plan_vector, deadline, task)
+        planned = time.perf_counter()
+        loader = Loader(self._database, self._contract, row, folder)
+        with ExitStack() as undo:
+            for one in plan.tables:
+                undo.callback(loader.drop, one)
+            staged = self._load(loader, task, plan, deadline)
+            seconds = {
+                "validated": round(planned - begin, 3),
+                "table": round(time.perf_counter() - planned, 3),
+            }
+            facts = _facts_of(plan, staged, seconds)
+            result = self._finish(row, task, facts, loader, staged)
+            undo.pop_all()
+        return Ready(result, [loader.publication(one) for one in staged])
+
+    def _load(
+        self, loader: Loader, task: "VectorTask", plan: "VectorPlan", deadline: float
+    ) -> list[Staged]:
+        """Every table of the file that has rows; refused rows are described once."""
+        from geo_assets.vector.chain import stream_table
+        from geo_assets.vector.model import SAMPLE
+
+        staged: list[Staged] = []
+        left = SAMPLE
+        for planned in plan.tables:
+            budget = left
+
+            def send(
+                fifo: Path, planned: "PlannedTable" = planned, budget: int = budget
+            ) -> "Streamed":
+                return self._workers.call(
+                    stream_table, deadline, task, plan.source, planned, fifo, budget
+                )
+
+            loaded = loader.load(planned, send)
+            left -= len(loaded.streamed.rejects)
+            if loaded.measured.rows or planned.family is None:
+                staged.append(loaded)
+            else:
+                loader.drop(planned)
+        if not any(one.measured.rows for one in staged):
+            raise NoFeaturesError(
+                "The file has no row that can be loaded.",
+                found={one.planned.title: one.streamed.tally.refused for one in staged},
+                expected="at least one row",
+            )
+        return staged
+
+    def _finish(
+        self,
+        row: LedgerRow,
+        task: "VectorTask",
+        facts: "VectorFacts",
+        loader: Loader,
+        staged: Sequence[Staged],
+    ) -> "VectorResult":
+        from geo_assets.vector.finish import FinishTask, finish_vector
+
+        shown = next((one for one in staged if one.measured.extent), None)
+        last: FinishTask = FinishTask(
+            task=task,
+            facts=facts,
+            geometries=loader.sample(shown) if shown else [],
+            extent=shown.measured.extent if shown else None,
+            rejects=[reject for one in staged for reject in one.streamed.rejects],
+            hrefs={kind: self._href(row, kind) for kind in FILE_NAMES},
+            schemas=self._schemas,
+        )
+        return self._workers.call(finish_vector, deadline_seconds(0), last)
+
+    def _upload(self, row: LedgerRow, result: "VectorResult") -> None:
+        intended = [self._href(row, kind) for kind in (*result.files, ITEM)]
+        self._verdicts.intend(row, intended)
+        for kind, path in result.files.items():
+            name = product_name(self._contract.name, row.blob, kind)
+            self._storage.upload(SILVER, name, path, move=True)
+
+    def _href(self, row: LedgerRow, kind: str) -> str:
+        name = product_name(self._contract.name, row.blob, kind)
+        return self._storage.href(SILVER, name)
+
+    def publish(self, done: Sequence[Done[Ready]]) -> None:
+        """Tables, items and the verdict, in one transaction."""
+        for one in done:
+            name = product_name(self._contract.name, one.row.blob, ITEM)
+            self._verdicts.put_item(SILVER, name, one.result.result.item)
+            self._make_room(one.result.publications)
+        self._verdicts.ensure_collection()
+        items = [one.result.result.item for one in done]
+        try:
+            with self._database.transaction() as connection:
+                pgstac.load_items(connection, self._contract.name, items)
+                for one in sorted(done, key=lambda one: one.row.id):
+                    self._conclude(connection, one)
+                self._swap(connection, done)
+        except tables.TableError as error:
+            raise refusal(error) from error
+
+    def _make_room(self, publications: Sequence[Publication]) -> None:
+        try:
+            for one in publications:
+                with self._database.transaction() as connection:
+                    tables.prepare_target(
+                        connection, one.spec, one.staging, mode=one.mode
+                    )
+        except tables.TableError as error:
+            raise refusal(error) from error
+
+    def _conclude(self, connection: "Connection", one: Done[Ready]) -> None:
+        row, result = one.row, one.result.result
+        products = products_of(self._contract, row, result, self._href)
+        given_up = ledger.accept(
+            connection,
+            row,
+            products,
+            facts=json.loads(result.facts.model_dump_json()),
+            tally=tally_of(result.facts),
+        )
+        withdraw(connection, SourceName(row.container, row.blob), given_up)
+
+    def _swap(self, connection: "Connection", done: Sequence[Done[Ready]]) -> None:
+        """Last of all, for from now on readers wait; files that gave way are noted."""
+        for one in done:
+            published = tables.publish_tables(connection, one.result.publications)
+            one.result.published = published
+            for table in published:
+                for lost in table.superseded:
+                    reason = f"geo.{table.table} now is {one.row.blob}"
+                    taken = ledger.unpublish(
+                        connection, lost.container, lost.blob, reason
+                    )
+                    items = [p for p in taken.products if "item" in p]
+                    withdraw(connection, SourceName(lost.container, lost.blob), items)
+
+    def refuse(self, refused: Refused) -> None:
+        """Record why the file cannot be used."""
+        self._verdicts.refuse(refused)
+
+    def fail(self, broken: Broken, code: str) -> None:
+        """Record a fault of the platform, and when the file is tried again."""
+        self._verdicts.fail(broken, code)
+
+    def events(self, outcome: Done[Ready] | Refused | Broken) -> Iterable[Event]:
+        """What the Dagster UI is told of one file."""
+        return self._reporter.events(outcome)
+
+
+def _facts_of(
+    plan: "VectorPlan", staged: Sequence[Staged], seconds: dict[str, float]
+) -> "VectorFacts":
+    from geo_assets.vector.facts import VectorFacts
+
+    return VectorFacts(
+        source=plan.source,
+        tables=tuple(_loaded(one) for one in staged),
+        warnings=(
+            *plan.source.notes,
+            *(
+                f"{one.name}: {note}"
+                for one in plan.source.layers
+                for note in one.notes
+            ),
+        ),
+        seconds=seconds,
+    )
+
+
+def _loaded(one: Staged) -> "LoadedTable":
+    from geo_assets.vector.facts import LoadedTable
+
+    planned, streamed, measured = one.planned, one.streamed, one.measured
+    return LoadedTable(
+        name=planned.name,
+        layer=planned.layer.name,
+        family=planned.family,
+        columns=planned.columns,
+        geometry_type=planned.geometry_type,
+        crs=planned.target,
+        crs_source=planned.layer.crs_wkt,
+        encoding=planned.layer.encoding,
+        rows=measured.rows,
+        tally=streamed.tally,
+        problems=streamed.problems,
+        extent=measured.extent,
+        extent_wgs84=streamed.extent_wgs84,
+        outside=streamed.outside,
+        srid=measured.srid,
+        types=measured.types,
+        checked=measured.checked,
+        invalid=measured.invalid,
+        size_bytes=measured.bytes,
+    )

@@ -1,0 +1,41 @@
+"""The assets of a vector dataset as Dagster shows them: keys, kinds, words."""
+
+import dagster as dg
+
+from geo_assets.contract import VectorContract
+from geo_assets.specs import file_spec, key_of
+
+CODE_VERSION = "1"  # bumped when the output of a stage changes
+
+
+def file_specs(contract: VectorContract) -> list[dg.AssetSpec]:
+    """The assets of one file, from validated to the STAC item, in their order."""
+    where = f"geo.{contract.table}" if contract.table else "a table of its own"
+    validated = file_spec(
+        contract,
+        "validated",
+        deps=[key_of(contract, "bronze")],
+        words="What a file holds: format, layers, fields, CRS, encoding.",
+        zone="bronze",
+        kinds={"python", "bronze", "gdal"},
+        code_version=CODE_VERSION,
+    )
+    table = file_spec(
+        contract,
+        "table",
+        deps=[validated.key],
+        words=f"Its rows in PostGIS, in {where}, repaired and swapped in atomically.",
+        zone="silver",
+        kinds={"postgresql", "silver", "table"},
+        code_version=CODE_VERSION,
+    )
+    item = file_spec(
+        contract,
+        "item",
+        deps=[table.key],
+        words="STAC item in pgSTAC, read back after loading.",
+        zone="silver",
+        kinds={"postgresql", "silver", "stac"},
+        code_version=CODE_VERSION,
+    )
+    return [validated, table, item]
