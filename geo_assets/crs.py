@@ -7,6 +7,7 @@ from pyproj import CRS, Transformer
 from pyproj.aoi import AreaOfUse
 from pyproj.exceptions import CRSError, ProjError
 
+from geo_assets.crs_code import exact_code, unbound
 from geo_assets.errors import (
     BadCrsError,
     NoCrsError,
@@ -14,15 +15,24 @@ from geo_assets.errors import (
     OutOfExtentError,
 )
 
+__all__ = [
+    "area_bounds",
+    "check_coordinates",
+    "exact_code",
+    "farthest",
+    "outside_area",
+    "quarter_turn",
+    "read_crs",
+    "same_place",
+    "stated_crs",
+    "to_crs",
+]
+
 Bounds = tuple[float, float, float, float]  # west, south, east, north
 
 # All ellipsoids and spheres in use for the Earth; Venus (6 051 800 m) is the nearest
 # other body.
 EARTH_RADII_M = (6_300_000, 6_450_000)
-# Same datum and ellipsoid, longitude first: what PostGIS stores as these codes.
-_LON_LAT = {"CRS84": "4326", "CRS83": "4269", "CRS27": "4267"}
-_SURE, _EQUIVALENT = 90, 70  # PROJ's confidence: names agree; only definitions do
-_MICROMETRE = 1e-6
 _POLE_SLACK = 1e-6  # of a quarter turn: rounding at the pole
 _FARTHEST_M = 1e8  # zone prefixes and the world twice over stay below
 _MARGIN = 0.5  # of the area's width and height: areas of use are drawn tightly
@@ -43,7 +53,7 @@ def read_crs(text: str) -> CRS:
     except CRSError as error:
         raise _bad_crs(text, "PROJ cannot read it") from error
     _check_body(crs)
-    plain = _unbound(crs)
+    plain = unbound(crs)
     if not (plain.is_geographic or plain.is_projected):
         raise _bad_crs(crs.name, f"it is of the kind {crs.type_name}")
     return crs
@@ -67,25 +77,6 @@ def stated_crs(wkt: str | None, fallback: str | None) -> CRS:
         found="no CRS",
         expected="a CRS in the file, or `source_crs` in the dataset",
     )
-
-
-def exact_code(crs: CRS) -> tuple[str, int] | None:
-    """(`EPSG` or `ESRI`, number) of a CRS, if it is precisely that one.
-
-    >>> exact_code(CRS.from_user_input("OGC:CRS84"))
-    ('EPSG', 4326)
-    >>> exact_code(CRS.from_user_input("+proj=laea +lat_0=10 +lon_0=20")) is None
-    True
-    """
-    plain = _unbound(crs)
-    found = plain.to_authority(min_confidence=_SURE) or _proven(plain)
-    if found is None:
-        return None
-    authority, number = found
-    if authority == "OGC":
-        authority, number = "EPSG", _LON_LAT.get(number, "")
-    known = authority in {"EPSG", "ESRI"} and number.isdigit()
-    return (authority, int(number)) if known else None
 
 
 def same_place(one: CRS, other: CRS) -> bool:
@@ -155,7 +146,7 @@ def check_coordinates(crs: CRS, bounds: Bounds, *, whole: bool) -> None:
 
 def quarter_turn(crs: CRS) -> float:
     """Latitude of the pole in the unit of a geographic CRS: 90 degrees, 100 grads."""
-    axes = _unbound(crs).axis_info
+    axes = unbound(crs).axis_info
     radians = axes[0].unit_conversion_factor if axes else 0.0
     return math.pi / 2 / (radians or math.radians(1))
 
@@ -164,52 +155,6 @@ def _horizontal(crs: CRS) -> CRS:
     if crs.is_compound:
         return _horizontal(crs.sub_crs_list[0])
     return crs.to_2d() if len(crs.axis_info) > 2 and not crs.is_geocentric else crs  # noqa: PLR2004
-
-
-def _unbound(crs: CRS) -> CRS:
-    """The CRS without the way to WGS 84 that old WKT adds to it."""
-    if crs.is_bound and crs.source_crs is not None:
-        return _unbound(crs.source_crs)
-    return crs
-
-
-def _proven(crs: CRS) -> tuple[str, str] | None:
-    """A code that the CRS states or that PROJ guesses, if its coordinates are these."""
-    stated = crs.to_json_dict().get("id", {})
-    named = (str(stated.get("authority")), str(stated.get("code")))
-    guessed = crs.to_authority(min_confidence=_EQUIVALENT)
-    for code in (named, guessed):
-        if code is not None and _means(crs, *code):
-            return code
-    return None
-
-
-def _means(crs: CRS, authority: str, number: str) -> bool:
-    """Whether the code's CRS has the same coordinates, in whichever axis order.
-
-    Old WKT leaves the axes out, which PROJ takes for another CRS.
-    """
-    try:
-        other = CRS.from_authority(authority, number)
-    except CRSError:
-        return False
-    if crs.equals(other, ignore_axis_order=True):
-        return True
-    earth, area = crs.geodetic_crs, other.area_of_use
-    if earth is None or area is None or not crs.is_projected or not other.is_projected:
-        return False
-    if not earth.equals(other.geodetic_crs, ignore_axis_order=True):
-        return False
-    return _same_numbers(to_crs(earth, crs), to_crs(earth, other), area)
-
-
-def _same_numbers(one: Transformer, other: Transformer, area: AreaOfUse) -> bool:
-    """Whether two projections agree in the corners of an area, to a micrometre."""
-    west, south, east, north = area.bounds
-    x, y = [west, east, west, east], [south, south, north, north]
-    first, second = one.transform(x, y), other.transform(x, y)
-    pairs = zip([*first[0], *first[1]], [*second[0], *second[1]], strict=True)
-    return all(abs(a - b) < _MICROMETRE for a, b in pairs)
 
 
 def _says_nothing(wkt: str) -> bool:
@@ -259,7 +204,7 @@ def farthest(crs: CRS) -> tuple[float, float]:
 
     Projections run off to infinity: Mercator has the pole at 242,528 km.
     """
-    plain = _unbound(crs)
+    plain = unbound(crs)
     if plain.is_geographic:
         quarter = quarter_turn(plain)
         return quarter / 90 * _NEAR_FULL_TURN, quarter * (1 + _POLE_SLACK)
@@ -282,7 +227,7 @@ def _swapped(crs: CRS, bounds: Bounds, area: Bounds | None) -> bool:
 def _looks_like_degrees(crs: CRS, bounds: Bounds) -> bool:
     west, south, east, north = bounds
     degrees = west >= -180 and east <= 360 and south >= -90 and north <= 90  # noqa: PLR2004
-    return _unbound(crs).is_projected and degrees
+    return unbound(crs).is_projected and degrees
 
 
 def _check_body(crs: CRS) -> None:

@@ -1,6 +1,7 @@
 """One raster in, up to three COGs out: one decode, exact statistics, flat memory."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -65,18 +66,30 @@ def write_tiers(  # noqa: PLR0913 - the interface of the chain
         work = build_work(raster, profile, plan)
         spools = [Spool(targets[r.tier], levels, scratch) for r in plan.recipes]
         totals = Pass(raster, work, spools, levels).run(threads)
-        return _finish(raster, plan, work, spools, totals)
+        return _finish(raster, plan, work, spools, totals, threads)
 
 
-def _finish(
-    raster: Raster, plan: TierPlan, work: Work, spools: list[Spool], totals: Totals
+def _finish(  # noqa: PLR0913, PLR0917 - what the pass has left
+    raster: Raster,
+    plan: TierPlan,
+    work: Work,
+    spools: list[Spool],
+    totals: Totals,
+    threads: int,
 ) -> TierPass:
-    """Join the spooled blocks into files."""
+    """Join the spooled blocks into files, side by side: hashing takes most of it."""
     statistics = band_statistics(raster, totals)
-    cogs = []
-    for recipe, spool in zip(plan.recipes, spools, strict=True):
-        tags = build_tags(raster, plan, recipe, statistics)
-        masked = work.stores_mask if recipe.lossless else work.shows_mask
-        written = Written(*spool.join(tags, masked=masked))
-        cogs.append(cog_facts(raster, work, recipe, totals, written))
+    with ThreadPoolExecutor(threads) as pool:
+        joined = [
+            pool.submit(
+                spool.join,
+                build_tags(raster, plan, recipe, statistics),
+                masked=work.stores_mask if recipe.lossless else work.shows_mask,
+            )
+            for recipe, spool in zip(plan.recipes, spools, strict=True)
+        ]
+    cogs = [
+        cog_facts(raster, work, recipe, totals, Written(*one.result()))
+        for recipe, one in zip(plan.recipes, joined, strict=True)
+    ]
     return tier_pass(raster, work, totals, cogs)

@@ -17,7 +17,7 @@ from geo_assets.crs import check_coordinates
 from geo_assets.errors import TooLargeError
 from geo_assets.vector.columns import plan_columns
 from geo_assets.vector.frame import NO_CRS, Frame, plan_frame
-from geo_assets.vector.geometry import plan_geometry
+from geo_assets.vector.geometry import families, plan_geometry
 from geo_assets.vector.mend import clean_shapes
 from geo_assets.vector.model import (
     FID,
@@ -34,19 +34,17 @@ from geo_assets.vector.model import (
 from geo_assets.vector.rejects import describe_rows
 from geo_assets.vector.shapes import (
     NOWHERE,
-    Extent,
     Refusal,
     ShapeRules,
     Shapes,
     joined,
 )
+from geo_assets.vector.tally import Tally
 from geo_assets.vector.types import build_clean, copy_type, settle_times
-from geo_assets.vector.wkb import KINDS, read_heads
+from geo_assets.vector.wkb import read_heads
 
 BAD_ROW = "BAD_ROW"  # code of rows that the reader could not read
 _UNREADABLE = {Refusal.BAD_WKB, Refusal.TOO_DEEP}  # GEOS must not see these
-_MOST_REASONS = 50  # that are told apart; readers may put positions into theirs
-_OTHER = "other reasons"
 
 
 class Cleaner:
@@ -82,7 +80,7 @@ class Cleaner:
                 offsets, and whether geometries of an unknown type have heights.
             budget: most refused rows to keep.
             nulls: whether rows without geometry come here; of the tables per kind one
-                takes them, the points' if not said.
+                takes them, the first of `families` if not said.
 
         Raises:
             NoCrsError, BadCrsError, NotEarthError: see `plan_frame`.
@@ -100,8 +98,7 @@ class Cleaner:
         self.columns: tuple[Column, ...] = plan_columns(schema, (), dates)
         self.rejects: list[Reject] = []
         self._budget, self._lock = budget, threading.Lock()
-        self._tally = LayerTally()
-        self._extent = self._extent_source = self._checked = NOWHERE
+        self._tally, self._checked = Tally(), NOWHERE
         self._frame: Frame | None = None
         self._how: ShapeRules | None = None
         if GEOMETRY in schema.names:
@@ -122,7 +119,8 @@ class Cleaner:
             heads = read_heads(_wkb_of(sample))
             z, m = bool(heads.z.any()), bool(heads.m.any())
         declared = self._layer.geometry_type or "Unknown"
-        first = family in {None, Family.POINT}
+        kinds = families(declared)
+        alone = family is None or kinds == (family,)  # no table takes what this leaves
         self._frame = frame
         self._how = ShapeRules(
             plan=plan_geometry(declared, rules, family, z=z, m=m),
@@ -130,8 +128,8 @@ class Cleaner:
             move=frame.move if frame.moves else None,
             wrap=frame.in_degrees and rules.antimeridian == "split",
             max_depth=contract.limits.max_depth,
-            splitting=family is not None,
-            nulls=first if nulls is None else nulls,
+            splitting=not alone,
+            nulls=(alone or family == kinds[0]) if nulls is None else nulls,
         )
         if sample is not None:
             self._check(clean_shapes(_wkb_of(sample), self._how))
@@ -155,16 +153,7 @@ class Cleaner:
     @property
     def tally(self) -> LayerTally:
         """What was counted so far; a copy."""
-        with self._lock:
-            changed = {what: n for what, n in self._tally.changed.items() if n}
-            return self._tally.model_copy(
-                deep=True,
-                update={
-                    "changed": changed,
-                    "extent": _stated(self._extent),
-                    "extent_source": _stated(self._extent_source),
-                },
-            )
+        return self._tally.copy()
 
     def finish(self) -> LayerTally:
         """The tally, when all rows have been cleaned.
@@ -202,7 +191,7 @@ class Cleaner:
         arrays = [pa.array(fid, pa.int64()), *columns]
         if shapes is not None:
             arrays.append(_only(shapes.column, keep))
-        self._note(shapes, reasons, changed, keep)
+        self._tally.note(keep, [why for _, why in reasons.values()], changed, shapes)
         self._keep_sample(batch, first_row, reasons)
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -225,30 +214,6 @@ class Cleaner:
     ) -> list[pa.Array]:
         pairs = zip(self._at, self._cleans, strict=True)
         return [clean(_only(batch.column(at), keep), changed) for at, clean in pairs]
-
-    def _note(
-        self,
-        shapes: Shapes | None,
-        reasons: Mapping[int, tuple[str, str]],
-        changed: Counter[str],
-        keep: np.ndarray,
-    ) -> None:
-        loaded = int(keep.sum())
-        with self._lock:
-            tally = self._tally
-            tally.rows_read += loaded + len(reasons)
-            tally.rows_loaded += loaded
-            for _, reason in reasons.values():
-                known = reason in tally.refused or len(tally.refused) < _MOST_REASONS
-                _add(tally.refused, reason if known else _OTHER, 1)
-            _add_all(tally.changed, changed)
-            if shapes is not None:
-                _add_all(tally.changed, shapes.changed)
-                _add_all(tally.geometry_types, _types(shapes.kinds[keep]))
-                tally.invalid_before += shapes.invalid
-                self._extent = joined(self._extent, shapes.extent)
-                source = joined(self._extent_source, shapes.extent_source)
-                self._extent_source = source
 
     def _keep_sample(
         self,
@@ -319,22 +284,3 @@ def _viewable(few: pa.RecordBatch, at: int, code: str) -> bytes | None:
     if GEOMETRY not in few.schema.names or code in {why.name for why in _UNREADABLE}:
         return None
     return _wkb_of(few)[at].as_py()
-
-
-def _types(kinds: np.ndarray) -> dict[str, int]:
-    numbers, counts = np.unique(kinds, return_counts=True)
-    pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
-    return {KINDS.get(number, "NULL"): count for number, count in pairs}
-
-
-def _add(counts: dict[str, int], what: str, number: int) -> None:
-    counts[what] = counts.get(what, 0) + number
-
-
-def _add_all(counts: dict[str, int], more: Mapping[str, int]) -> None:
-    for what, number in more.items():
-        _add(counts, what, number)
-
-
-def _stated(extent: Extent) -> Extent | None:
-    return None if extent == NOWHERE else extent

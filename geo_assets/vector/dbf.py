@@ -5,6 +5,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from geo_assets.errors import BadEncodingError, CorruptError
 from geo_assets.vector.encoding import decodes, language_driver, normalise
@@ -15,6 +18,8 @@ _HEADER = struct.Struct(
 _FIELD_BYTES = 32
 _ROWS_AT_ONCE = 65536
 _FALLBACKS = ("UTF-8", "CP1252", "ISO-8859-1")
+_NEWLINE = 10
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,6 @@ def _pieces(dbf: Dbf, cut: str | None = None) -> Iterator[bytes]:
         cut: an encoding in which a value may end within a character, as writers that
             fill a field to its last byte leave it.
     """
-    import numpy as np
-
     yield b"\n".join(dbf.names)
     if not dbf.records or not dbf.texts:
         return
@@ -140,15 +143,22 @@ def _pieces(dbf: Dbf, cut: str | None = None) -> Iterator[bytes]:
             block = np.frombuffer(mapped[at : at + rows * size], np.uint8)
             table = block.reshape(rows, size)
             for first, last in dbf.texts:
-                yield from _column(table[:, first:last].tobytes(), last - first, cut)
+                yield from _column(table[:, first:last], cut)
 
 
-def _column(raw: bytes, width: int, cut: str | None) -> Iterator[bytes]:
+def _column(values: Bytes, cut: str | None) -> Iterator[bytes]:
+    raw = values.tobytes()
     if cut is None or raw.isascii():
         yield raw
         return
-    values = (raw[at : at + width] for at in range(0, len(raw), width))
-    yield b"\n".join(_whole(value, cut) for value in values if not value.isascii())
+    ends = np.full((len(values), 1), _NEWLINE, np.uint8)
+    lines = np.hstack([values, ends]).tobytes()
+    if decodes([lines], cut):  # the usual case, without a look at each value
+        yield lines
+        return
+    width = values.shape[1]
+    cuts = (raw[at : at + width] for at in range(0, len(raw), width))
+    yield b"\n".join(_whole(value, cut) for value in cuts if not value.isascii())
 
 
 def _whole(value: bytes, encoding: str) -> bytes:

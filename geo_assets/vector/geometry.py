@@ -121,6 +121,17 @@ def plan_geometry(
     return GeometryPlan(kind, keep and (z or declared_z), keep and (m or declared_m))
 
 
+def families(declared: str) -> tuple[Family, ...]:
+    """Kinds of geometry that a layer of this type holds: one, or all if mixed.
+
+    >>> families("MultiPolygon Z")
+    (<Family.POLYGON: 'polygon'>,)
+    """
+    name, _, _ = _declared(declared)
+    known = {KINDS[kind].lower(): family for kind, family in FAMILY_OF.items()}
+    return (known[name],) if name in known else tuple(Family)
+
+
 def _declared(declared: str) -> tuple[str, bool, bool]:
     """Name, heights, measures of `Point Z`, `PolygonZM`, `2.5D Point`, `3D Point`."""
     words = declared.lower().split()

@@ -12,17 +12,17 @@ import pyarrow.compute as pc
 import shapely
 
 from geo_assets.vector.antimeridian import split_crossing
-from geo_assets.vector.curves import TooDeepError, WkbError, parse, straighten, write
+from geo_assets.vector.curves import parse, write
 from geo_assets.vector.geometry import (
     KIND_OF_TYPE_ID,
     Geometries,
     extract,
     repair,
 )
+from geo_assets.vector.opening import Opening
 from geo_assets.vector.points import clean_points
 from geo_assets.vector.rings import settle_rings
 from geo_assets.vector.shapes import (
-    CURVE_LINEARIZED,
     CUT,
     DIMENSIONS_ADDED,
     DIMENSIONS_DROPPED,
@@ -31,8 +31,6 @@ from geo_assets.vector.shapes import (
     NOWHERE,
     PARTS_DROPPED,
     REPAIRED,
-    RING_CLOSED,
-    SURFACE_FLATTENED,
     Extent,
     Refusal,
     ShapeRules,
@@ -41,21 +39,16 @@ from geo_assets.vector.shapes import (
     extent_of,
     joined,
     make_multi,
-    refuse_odd,
     start,
     void,
 )
 from geo_assets.vector.wkb import (
     COLLECTION,
-    CURVES,
     MULTIPOINT,
     POINT,
-    SURFACES,
     Flags,
     Floats,
-    is_flat,
     read_points,
-    surely_flat,
 )
 
 
@@ -77,23 +70,12 @@ def clean_shapes(column: pa.BinaryArray, how: ShapeRules) -> Shapes:
     return shapes
 
 
-class _Mending:
-    """Geometries of one batch on their way through GEOS; settled ones stay out."""
-
-    def __init__(self, shapes: Shapes, how: ShapeRules, settled: Flags) -> None:
-        self.shapes, self.how, self.heads = shapes, how, shapes.heads
-        self.open = self.heads.present & ~settled
-        self.raw: Geometries = np.full(len(settled), None, object)
-        read = shapes.read.filter(pa.array(self.open))
-        self.raw[self.open] = read.to_numpy(zero_copy_only=False)
-        self.geometries: Geometries = self.raw
-        self.rewrite = self.open & ~self.heads.plain
-        self.counts: dict[str, np.ndarray] = {}
+class _Mending(Opening):
+    """Geometries of one batch on their way through GEOS."""
 
     def run(self) -> None:
-        self._sort_out()
-        self._make_plain()
-        self._read()
+        """Clean the geometries and write them into the column."""
+        self.read()
         self._take_apart()
         self._void_empty()
         self._fit()
@@ -101,72 +83,6 @@ class _Mending:
         self._move()
         self._mend()
         self._write()
-
-    def _count(self, what: str, rows: Flags | int, number: int = 1) -> None:
-        """Note a change of rows; it counts if they are loaded in the end."""
-        counts = self.counts.setdefault(what, np.zeros(len(self.raw), np.int64))
-        counts[rows] += number
-
-    def _sort_out(self) -> None:
-        """Kinds that do not belong here, by their first bytes."""
-        kind = self.heads.kind
-        simple = (kind > 0) & (kind < COLLECTION)
-        self._leave(simple & ~self.how.plan.takes(kind))
-
-    def _leave(self, rows: Flags) -> None:
-        if self.how.splitting:
-            self.shapes.elsewhere |= rows & self.shapes.alive()
-        else:
-            self.shapes.refuse(rows, Refusal.WRONG_TYPE)
-
-    def _make_plain(self) -> None:
-        """Curves and surfaces as GEOS reads them; nothing is nested deep."""
-        kind, alive = self.heads.kind, self.shapes.alive()
-        multi = (kind >= MULTIPOINT) & (kind < COLLECTION) & ~surely_flat(self.heads)
-        alive &= self.open
-        for row in np.flatnonzero(multi & alive).tolist():
-            if not is_flat(self.raw[row]):
-                self._refuse(row, Refusal.BAD_WKB)
-        for row in np.flatnonzero((kind >= COLLECTION) & alive).tolist():
-            self._straighten(row)
-
-    def _straighten(self, row: int) -> None:
-        try:
-            node = parse(self.raw[row], self.how.max_depth)
-            kinds = node.kinds()
-            curved = not kinds.isdisjoint(CURVES)
-            surface = not kinds.isdisjoint(SURFACES)
-            if curved and self.how.rules.curves == "refuse":
-                self._refuse(row, Refusal.CURVE)
-            elif curved or surface:
-                plain = write(straighten(node), z=node.z, m=node.m)
-                self.raw[row], self.rewrite[row] = plain, True
-                self._count(CURVE_LINEARIZED, row, int(curved))
-                self._count(SURFACE_FLATTENED, row, int(surface))
-        except TooDeepError:
-            self._refuse(row, Refusal.TOO_DEEP)
-        except WkbError:
-            self._refuse(row, Refusal.BAD_WKB)
-
-    def _refuse(self, row: int, why: Refusal) -> None:
-        rows = np.zeros(len(self.raw), np.bool_)
-        rows[row] = True
-        if self.heads.kind[row] < COLLECTION:
-            self.shapes.refuse(rows, why)
-        else:
-            refuse_odd(self.shapes, rows, why, self.how)
-
-    def _read(self) -> None:
-        wanted = self.open & self.shapes.alive()
-        self.raw[~wanted] = None
-        self.geometries = shapely.from_wkb(self.raw, on_invalid="ignore")
-        lost = wanted & shapely.is_missing(self.geometries)
-        if not lost.any():
-            return
-        self.geometries[lost] = shapely.from_wkb(self.raw[lost], on_invalid="fix")
-        self.shapes.refuse(lost & shapely.is_missing(self.geometries), Refusal.BAD_WKB)
-        self._count(RING_CLOSED, lost)
-        self.rewrite |= lost
 
     def _take_apart(self) -> None:
         """Collections, by rule."""
@@ -176,18 +92,15 @@ class _Mending:
             return
         for row in np.flatnonzero(rows).tolist():
             if rule == "refuse":
-                self._refuse(row, Refusal.COLLECTION)
+                self.refuse(row, Refusal.COLLECTION)
                 continue
             family = None if self.how.splitting else plan.family
             found, lost = extract(self.geometries[row], family)
             if found is not None:
                 self.geometries[row], self.rewrite[row] = found, True
-                self._count(EXTRACTED, row)
-                self._count(PARTS_DROPPED, row, lost)
-        self._drop_dead()
-
-    def _drop_dead(self) -> None:
-        self.geometries[~self.shapes.alive()] = None
+                self.count(EXTRACTED, row)
+                self.count(PARTS_DROPPED, row, lost)
+        self.drop_dead()
 
     def _void_empty(self) -> None:
         empty = shapely.is_empty(self.geometries)
@@ -197,8 +110,8 @@ class _Mending:
         fits = self.how.plan.takes(self._kinds())
         void(self.shapes, empty & no_kind, self.how, ours=self.how.nulls)
         void(self.shapes, empty & ~no_kind & fits, self.how, ours=True)
-        self._leave(empty & ~no_kind & ~fits)
-        self._count(EMPTY_TO_NULL, empty)
+        self.leave(empty & ~no_kind & ~fits)
+        self.count(EMPTY_TO_NULL, empty)
         self.geometries[empty] = None
         self.rewrite |= empty
 
@@ -208,19 +121,19 @@ class _Mending:
     def _fit(self) -> None:
         """Rows of other kinds than the column's, now that all are plain."""
         kinds = self._kinds()
-        self._leave((kinds > 0) & ~self.how.plan.takes(kinds))
+        self.leave((kinds > 0) & ~self.how.plan.takes(kinds))
         if self.how.plan.kind == POINT:
             several = kinds == MULTIPOINT
             single = several & (shapely.get_num_geometries(self.geometries) == 1)
             self.geometries[single] = shapely.get_geometry(self.geometries[single], 0)
             self.rewrite |= single
-            self._leave(several & ~single)
-        self._drop_dead()
+            self.leave(several & ~single)
+        self.drop_dead()
 
     def _set_dimensions(self) -> None:
         drop, add = differing(self.heads, self.how.plan)
-        self._count(DIMENSIONS_DROPPED, drop)
-        self._count(DIMENSIONS_ADDED, add)
+        self.count(DIMENSIONS_DROPPED, drop)
+        self.count(DIMENSIONS_ADDED, add)
         self.rewrite |= drop | add
         plan, g = self.how.plan, self.geometries
         if plan.m:
@@ -254,7 +167,7 @@ class _Mending:
                 self.geometries[live], points
             )
         self.rewrite[live] = True
-        self._drop_dead()
+        self.drop_dead()
 
     def _refuse_some(self, numbers: np.ndarray, why: Refusal) -> None:
         rows = np.zeros(len(self.raw), np.bool_)
@@ -272,7 +185,7 @@ class _Mending:
             self.shapes.extent_source = extent
         if self.how.wrap:
             cut = split_crossing(self.geometries, bounds)
-            self._count(CUT, cut)
+            self.count(CUT, cut)
             self.rewrite |= cut
             bad = (bad & ~cut) | (cut & ~shapely.is_valid(self.geometries))
             bounds[cut] = shapely.bounds(self.geometries[cut])
@@ -299,9 +212,9 @@ class _Mending:
             self.geometries[bad] = repair(self.geometries[bad])
             gone = bad & shapely.is_missing(self.geometries)
             self.shapes.refuse(gone, Refusal.COLLAPSED)
-            self._count(REPAIRED, bad)
+            self.count(REPAIRED, bad)
             self.rewrite |= bad
-        self._drop_dead()
+        self.drop_dead()
 
     def _write(self) -> None:
         """WKB of the rows that changed, in the column."""

@@ -2,7 +2,6 @@
 
 # pyright: reportAttributeAccessIssue=false
 # pyarrow.compute makes its functions when it is imported: pyright cannot see them.
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ KINDS = {
     COLLECTION: "GeometryCollection",
 }
 
-_EWKB_Z, _EWKB_M, _EWKB_SRID = 0x80000000, 0x40000000, 0x20000000
+EWKB_Z, EWKB_M, EWKB_SRID = 0x80000000, 0x40000000, 0x20000000
 _HEAD = 5  # bytes: byte order and type
 _ABSTRACT = (13, 14)  # Curve, Surface: no geometry is only that
 
@@ -70,7 +69,7 @@ def read_heads(column: pa.BinaryArray) -> Heads:
     code = np.zeros(len(column), np.uint32)
     code[readable] = np.where(little, low_first, high_first)
     plain = np.zeros(len(column), np.bool_)
-    plain[readable] = little & (code[readable] < _EWKB_SRID)
+    plain[readable] = little & (code[readable] < EWKB_SRID)
     order = np.zeros(len(column), np.bool_)
     order[readable] = data[at] <= 1
     kind, z, m = _decode(code)
@@ -78,11 +77,11 @@ def read_heads(column: pa.BinaryArray) -> Heads:
 
 
 def _decode(code: np.ndarray) -> tuple[Bytes, Flags, Flags]:
-    iso = code & ~np.uint32(_EWKB_Z | _EWKB_M | _EWKB_SRID)
+    iso = code & ~np.uint32(EWKB_Z | EWKB_M | EWKB_SRID)
     thousands, kind = iso // 1000, iso % 1000
     known = (thousands <= 3) & (kind <= SURFACES[-1]) & ~np.isin(kind, _ABSTRACT)  # noqa: PLR2004
-    z = (thousands == 1) | (thousands == 3) | ((code & _EWKB_Z) > 0)  # noqa: PLR2004
-    m = (thousands >= 2) | ((code & _EWKB_M) > 0)  # noqa: PLR2004
+    z = (thousands == 1) | (thousands == 3) | ((code & EWKB_Z) > 0)  # noqa: PLR2004
+    m = (thousands >= 2) | ((code & EWKB_M) > 0)  # noqa: PLR2004
     return np.where(known, kind, 0).astype(np.uint8), z & known, m & known
 
 
@@ -196,85 +195,6 @@ def promote(column: pa.BinaryArray, heads: Heads, rows: Flags) -> pa.BinaryArray
 def _prefix(code: int) -> bytes:
     one_part = (1).to_bytes(4, "little")
     return b"\x01" + code.to_bytes(4, "little") + one_part if code else b""
-
-
-def is_flat(raw: bytes) -> bool:
-    """Whether a multi geometry holds single ones of its kind and nothing deeper.
-
-    GEOS follows nested headers by recursion, and a hostile chain of them overflows
-    the stack of the process.
-
-    Args:
-        raw: WKB of a MultiPoint, MultiLineString or MultiPolygon.
-    """
-    try:
-        end = _end_of_multi(raw)
-    except (struct.error, ValueError):
-        return False
-    return end <= len(raw)
-
-
-def _end_of_multi(raw: bytes) -> int:
-    kind, width, count, at = read_head(raw, 0)
-    usual = raw[1:5] if raw[0] == 1 and width == 2 else b""  # noqa: PLR2004
-    part_head = b"\x01" + (kind - 3).to_bytes(4, "little") if usual else b"\0"
-    for _ in range(count):
-        if raw[at : at + 5] == part_head and kind == MULTIPOLYGON:
-            at = _end_of_rings(raw, at + 5, "<I", width)
-            continue
-        part, width, items, after = read_head(raw, at)
-        if part != kind - 3:
-            raise ValueError(part)
-        if part == POLYGON:
-            order = "<I" if raw[at] == 1 else ">I"
-            at = _end_of_rings(raw, after - 4, order, width)
-        else:
-            at = after + 8 * width * items
-    return at
-
-
-def _end_of_rings(raw: bytes, at: int, order: str, width: int) -> int:
-    read = struct.Struct(order).unpack_from
-    (rings,) = read(raw, at)
-    at += 4
-    for _ in range(rings):
-        at += 4 + 8 * width * read(raw, at)[0]
-    return at
-
-
-def read_head(raw: bytes, at: int) -> tuple[int, int, int, int]:
-    """Kind, numbers per coordinate, count of items and where they begin.
-
-    Args:
-        raw: WKB.
-        at: where the header begins. A point has one item and no count.
-
-    Raises:
-        struct.error: the bytes end before.
-    """
-    order = "<I" if raw[at : at + 1] == b"\x01" else ">I"
-    (code,) = struct.unpack_from(order, raw, at + 1)
-    iso = code & 0x1FFFFFFF
-    z = bool(code & _EWKB_Z) or iso // 1000 in {1, 3}
-    m = bool(code & _EWKB_M) or iso // 1000 in {2, 3}
-    at += 9 if code & _EWKB_SRID else 5
-    if iso % 1000 == POINT:
-        return POINT, 2 + z + m, 1, at
-    (count,) = struct.unpack_from(order, raw, at)
-    return iso % 1000, 2 + z + m, count, at + 4
-
-
-def surely_flat(heads: Heads) -> Flags:
-    """Multi geometries of one part of their kind: `is_flat` without a closer look."""
-    found = np.zeros(len(heads.kind), np.bool_)
-    rows = heads.plain & (heads.kind >= MULTIPOINT) & (heads.kind <= MULTIPOLYGON)
-    rows &= heads.size >= _HEAD + 4 + _HEAD
-    start = heads.start[rows]
-    count, child = (read_numbers(heads.data, start + at) for at in (5, 10))
-    own = read_numbers(heads.data, start + 1)
-    little = heads.data[start + 9] == 1
-    found[rows] = (count == 1) & (child == own - 3) & little
-    return found
 
 
 def read_numbers(data: Bytes, at: Sizes) -> np.ndarray:

@@ -82,6 +82,7 @@ def platform() -> Iterator[Platform]:
         platform = Platform(home, {})
         platform.strata("up")
         dev = platform.start("dev", "--port", str(free_port()))
+        (home / "dev.pid").write_text(str(dev.pid))
         try:
             yield platform
         finally:
@@ -114,8 +115,9 @@ def test_after_a_loss_of_everything_the_next_run_makes_it_good(platform, undistu
     with connect(platform) as connection:
         wait_for(is_at_work, platform, connection)
         doomed = [psutil.Process(worker_pid(platform))]
-    daemon = psutil.Process(int((platform.home / "daemon.pid").read_text()))
-    doomed += [*daemon.children(recursive=True), daemon]
+    for name in ("dev.pid", "daemon.pid"):
+        process = psutil.Process(int((platform.home / name).read_text()))
+        doomed += [*process.children(recursive=True), process]
     for process in doomed:
         if process.is_running():
             process.kill()

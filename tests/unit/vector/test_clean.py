@@ -24,6 +24,7 @@ from geo_assets.vector.model import GEOMETRY, TIME_TEXT, Family
 from tests.unit.vector.layers import batch, clean, contract, layer, shapes, wkb
 
 LAEA = "+proj=laea +lat_0=50 +lon_0=9 +datum=WGS84"
+NOON = dt.datetime(2020, 1, 1, 10)  # noqa: DTZ001 - a time without offset
 SQUARE = "POLYGON((0 0,4 0,4 4,0 4,0 0))"
 
 
@@ -267,9 +268,7 @@ def test_first_rows_decide_on_offsets_and_heights():
     cleaner = Cleaner(layer(), schema, keep, sample=rows)
     assert cleaner.columns[0].type == "timestamp"
     assert cleaner.geometry_type == "GeometryZ"
-    assert cleaner.clean(rows, 0, {}).column("t").to_pylist()[0] == dt.datetime(
-        2020, 1, 1, 10
-    )
+    assert cleaner.clean(rows, 0, {}).column("t")[0].as_py() == NOON
     assert Cleaner(layer(), schema, keep).columns[0].type == "timestamptz"
     assert Cleaner(layer(), schema, keep).geometry_type == "Geometry"
 
@@ -317,7 +316,7 @@ TEXTS = st.sampled_from(
     st.sampled_from([None, "EPSG:3857"]),
     st.booleans(),
 )
-def test_every_row_is_loaded_or_refused_whatever_the_rules(
+def test_every_row_is_loaded_or_refused_whatever_the_rules(  # noqa: PLR0913, PLR0917
     batches, null, invalid, collections, dimensions, crs, split
 ):
     rules = contract(
@@ -366,6 +365,22 @@ def check_loaded(cleaner, found, *, valid):
     encoder.write_header()
     encoder.write_batch(found)
     encoder.finish()
+
+
+@pytest.mark.parametrize("family", [Family.POLYGON, Family.POINT])
+def test_a_table_of_the_only_kind_of_a_layer_takes_all_its_rows(family):
+    """Nobody else would count them."""
+    kind = "Polygon" if family is Family.POLYGON else "Point Z"
+    rows = batch(SQUARE, None, "POINT(1 1)", b"junk")
+    cleaner = Cleaner(layer(kind), rows.schema, contract({"split": True}), family)
+    cleaner.clean(rows, 0, {})
+    tally = cleaner.finish()
+    assert tally.rows_read == 4
+    assert tally.rows_loaded == 2
+    assert tally.refused == {
+        "the geometry cannot be read": 1,
+        "the geometry is of another type than its layer": 1,
+    }
 
 
 def test_two_threads_count_what_one_does():

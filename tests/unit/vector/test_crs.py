@@ -27,8 +27,10 @@ LAEA = "+proj=laea +lat_0=10 +lon_0=20 +datum=WGS84"
 CODES = [4326, 25832, 3857, 31467, 4807, 2193, 3031, 27700, 3035, 2263, 28992]
 UNDEFINED = [
     'LOCAL_CS["Undefined Cartesian SRS",UNIT["metre",1]]',
-    'GEOGCS["Undefined geographic SRS",DATUM["unknown",SPHEROID["unknown",6378137,'
-    '298.257223563]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]',
+    (
+        'GEOGCS["Undefined geographic SRS",DATUM["unknown",SPHEROID["unknown",6378137,'
+        '298.257223563]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]'
+    ),
 ]
 
 
