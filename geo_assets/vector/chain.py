@@ -6,7 +6,7 @@ What must stay out: Dagster, storage, the database.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,17 +19,9 @@ from geo_assets.naming import table_name
 from geo_assets.vector.clean import Cleaner
 from geo_assets.vector.copy import open_pipe, stream_copy
 from geo_assets.vector.facts import PlannedTable, Streamed, VectorPlan, VectorTask
+from geo_assets.vector.geometry import families
 from geo_assets.vector.model import Batches, Family, Layer, Source
 from geo_assets.vector.read import open_source, read_layer
-
-FAMILIES = {  # of declared types, without dimensions
-    "POINT": Family.POINT,
-    "MULTIPOINT": Family.POINT,
-    "LINESTRING": Family.LINE,
-    "MULTILINESTRING": Family.LINE,
-    "POLYGON": Family.POLYGON,
-    "MULTIPOLYGON": Family.POLYGON,
-}
 
 
 class Peeked:
@@ -93,7 +85,8 @@ def plan_vector(task: VectorTask) -> VectorPlan:
 
 
 def _plan(task: VectorTask, source: Source, layer: Layer) -> Iterator[PlannedTable]:
-    for family in _families(layer, task.contract):
+    kinds = _families(layer, task.contract)
+    for family in kinds:
         with read_layer(source, layer, task.contract) as batches:
             first = Peeked(batches).first
             cleaner = Cleaner(
@@ -106,15 +99,15 @@ def _plan(task: VectorTask, source: Source, layer: Layer) -> Iterator[PlannedTab
             columns=cleaner.columns,
             geometry_type=cleaner.geometry_type,
             target=cleaner.target,
+            takes_nulls=family == kinds[0],
         )
 
 
-def _families(layer: Layer, contract: VectorContract) -> list[Family | None]:
+def _families(layer: Layer, contract: VectorContract) -> Sequence[Family | None]:
     """The tables of a layer: one, or one per kind of geometry that it may hold."""
     if not contract.geometry.split or layer.geometry_type is None:
         return [None]
-    kind = FAMILIES.get(layer.geometry_type.split()[0].upper())
-    return [kind] if kind else [*Family]
+    return families(layer.geometry_type)
 
 
 def _table(
@@ -150,6 +143,7 @@ def stream_table(
             planned.family,
             sample=rows_ahead.first,
             budget=budget,
+            nulls=planned.takes_nulls,
         )
         with open_pipe(fifo) as out:
             rows = stream_copy(rows_ahead, cleaner, out, task.threads)

@@ -37,7 +37,11 @@ class VectorTask(BaseModel):
 
 
 class PlannedTable(Facts):
-    """A table that a layer becomes, before its rows are read."""
+    """A table that a layer becomes, before its rows are read.
+
+    Attributes:
+        takes_nulls: rows without geometry come here; one table of a layer takes them.
+    """
 
     name: str
     layer: Layer
@@ -45,6 +49,7 @@ class PlannedTable(Facts):
     columns: tuple[Column, ...]
     geometry_type: str | None
     target: TargetCrs
+    takes_nulls: bool = True
 
     @property
     def title(self) -> str:

@@ -12,8 +12,8 @@ import pytest
 from psycopg import Rollback
 
 from geo_assets.catalog.collection import build_collection
-from geo_assets.contract import RasterContract
 from geo_assets.catalog.stac_validate import validate_item
+from geo_assets.contract import RasterContract
 from geo_resources.database import READER, Database, connect
 from geo_resources.pgstac import (
     ItemsLostError,

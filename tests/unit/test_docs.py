@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from geo_assets import errors
-from geo_assets.contract import RasterContract
+from geo_assets.contract import DatasetContract, RasterContract, VectorContract
 from geo_resources.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +23,10 @@ DOCUMENTS = sorted(
 ADRS = sorted((ROOT / "docs/adr").glob("*.md"))
 ADR_PARTS = ["Context", "Decision", "Alternatives", "Consequences", "Revisit when"]
 NOT_COMMANDS = {"clean"}  # hidden: `make clean` calls it
+KINDS = {
+    "geo_assets.RasterDataset": RasterContract,
+    "geo_assets.VectorDataset": VectorContract,
+}
 
 each_document = pytest.mark.parametrize(
     "path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix()
@@ -92,13 +96,6 @@ def test_codes_that_nothing_raises_are_said_to_be_so():
     assert set(re.findall(r"`([A-Z_]+)`", said[0])) == set(codes_of_ours()) - used
 
 
-def test_reserved_codes_are_not_in_use():
-    _, reserved = text_of("docs/error-codes.md").split("## Reserved")
-    names = set(re.findall(r"`([A-Z_]+)`", reserved))
-    assert names
-    assert not names & (set(codes_of_ours()) | platform_codes())
-
-
 def attributes_of(
     model: type[BaseModel], prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
@@ -126,16 +123,32 @@ def default_of(default: object, part: type[BaseModel] | None) -> str:
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def test_every_attribute_of_a_dataset_is_documented_with_its_default():
-    documented = {
-        named(row[0]): row[2]
-        for row in rows_of(text_of("docs/datasets.md"))
-        if len(row) == 4
-    }
-    tiers = {"visualization", "analysis", "archive"}  # rows of another table
-    assert {k: v for k, v in documented.items() if k not in tiers} == dict(
-        attributes_of(RasterContract)
+def section_of(title: str) -> dict[str, list[str]]:
+    """Rows of a section of the document on datasets, by their names."""
+    parts = text_of("docs/datasets.md").split("\n## ")
+    (section,) = [part for part in parts if part.startswith(f"{title}\n")]
+    return {named(row[0]): row for row in rows_of(section)}
+
+
+def attributes_in(kind: str) -> dict[str, list[str]]:
+    """Rows on the attributes of a kind of dataset: those of every kind, and its own."""
+    return section_of("Attributes of every dataset") | section_of(
+        f"Attributes of `{kind}`"
     )
+
+
+each_kind = pytest.mark.parametrize(("kind", "model"), KINDS.items())
+
+
+@each_kind
+def test_every_attribute_of_a_dataset_is_documented_with_its_default(kind, model):
+    documented = {name: row[2] for name, row in attributes_in(kind).items()}
+    assert documented == dict(attributes_of(model))
+
+
+def test_what_is_said_of_every_dataset_is_so_for_every_kind():
+    said = section_of("Attributes of every dataset")
+    assert said.keys() == dict(attributes_of(DatasetContract)).keys()
 
 
 def literals_of(annotation: object) -> set[str]:
@@ -144,24 +157,37 @@ def literals_of(annotation: object) -> set[str]:
     return texts.union(*(literals_of(o) for o in options if not isinstance(o, str)))
 
 
-def test_every_choice_of_an_attribute_is_documented():
-    rows = {named(row[0]): row[1] for row in rows_of(text_of("docs/datasets.md"))}
-    for name, field in RasterContract.model_fields.items():
-        choices = {c for c in literals_of(field.annotation) if c.isidentifier()}
-        assert choices <= set(re.findall(r"`(\w+)`", rows[name])), name
+def choices_of(model: type[BaseModel], prefix: str = "") -> dict[str, set[str]]:
+    """Words to choose from, by dotted attribute."""
+    found = {}
+    for name, field in model.model_fields.items():
+        words = {c for c in literals_of(field.annotation) if re.fullmatch(r"\w+", c)}
+        found[f"{prefix}{name}"] = words
+        if part := part_of(field.annotation):
+            found |= choices_of(part, f"{prefix}{name}.")
+    return found
 
 
-def test_inactive_attributes_are_said_to_be_so():
-    rows = {named(row[0]): row for row in rows_of(text_of("docs/datasets.md"))}
-    contract = RasterContract.model_validate(
-        {
-            "name": "a",
-            "source": {"pattern": "*"},
-            "tile": {},
-            "h3": {"resolutions": [5]},
-        }
+@each_kind
+def test_every_choice_of_an_attribute_is_documented(kind, model):
+    rows = attributes_in(kind)
+    for name, choices in choices_of(model).items():
+        assert choices <= set(re.findall(r"`(\w+)`", rows[name][1])), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("geo_assets.RasterDataset", {"tile": {}, "h3": {"resolutions": [5]}}),
+        ("geo_assets.VectorDataset", {"exports": ["geoparquet"]}),
+    ],
+)
+def test_inactive_attributes_are_said_to_be_so(kind, more):
+    contract = KINDS[kind].model_validate(
+        {"name": "a", "source": {"pattern": "*"}, **more}
     )
-    said = {name for name, row in rows.items() if "nothing acts on it" in row[-1]}
+    rows = attributes_in(kind).items()
+    said = {name for name, row in rows if "nothing acts on it" in row[-1]}
     assert said == set(contract.inactive)
 
 
@@ -171,10 +197,8 @@ def test_the_examples_are_valid_datasets(name):
     assert examples
     for example in examples:
         loaded = yaml.safe_load(example)
-        assert loaded["type"] == "geo_assets.RasterDataset"
-        assert RasterContract.model_validate(loaded["attributes"]).source.takes(
-            "bronze", "flood_depth/2020/a.tif"
-        )
+        contract = KINDS[loaded["type"]].model_validate(loaded["attributes"])
+        assert contract.source.takes("bronze", f"{contract.name}/2020/a.tif")
 
 
 def test_every_variable_is_documented_with_its_default():

@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from geo_assets.catalog.collection import build_collection
+from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.contract import RasterContract
 from geo_assets.raster.item import ROLES, TITLES
-from geo_assets.catalog.stac_validate import validate_item
 
 TOTAL = {
     "items": 2,

@@ -16,11 +16,11 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
+from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.datetime_rule import ItemTime
 from geo_assets.raster.facts import SourceBlob
 from geo_assets.raster.footprint import footprint
 from geo_assets.raster.item import ItemFacts, ThumbnailAsset, build_item
-from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.raster.tiers import Tier
 from tests.unit.raster.rasters import CASES, make_tiers, pixels_of, rgb, write_raster
 

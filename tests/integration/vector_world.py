@@ -1,0 +1,122 @@
+"""A project whose datasets are YAML files, and its runs, without a daemon."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import yaml
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from geo_assets.definitions import build_defs, build_resources
+from geo_resources.database import Database
+from geo_resources.settings import Settings
+
+Attributes = Mapping[str, Any]
+
+
+@contextmanager
+def project(folder: Path, datasets: Mapping[str, Attributes]) -> Iterator[Path]:
+    """A project that holds nothing but vector datasets, importable meanwhile."""
+    name = f"vector_datasets_{os.getpid()}_{time.monotonic_ns()}"
+    defs = folder / name / "defs"
+    defs.mkdir(parents=True)
+    for package in (defs.parent, defs):
+        (package / "__init__.py").write_text('"""Test."""\n', encoding="utf-8")
+    for dataset, attributes in datasets.items():
+        text = {
+            "type": "geo_assets.VectorDataset",
+            "attributes": {"name": dataset, **attributes},
+        }
+        (defs / dataset).mkdir()
+        (defs / dataset / "defs.yaml").write_text(yaml.safe_dump(text), "utf-8")
+    (folder / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n'
+        f'[tool.dg.project]\nroot_module = "{name}"\n',
+        encoding="utf-8",
+    )
+    sys.path.insert(0, str(folder))
+    try:
+        yield folder
+    finally:
+        sys.path.remove(str(folder))
+        for module in [one for one in sys.modules if one.startswith(name)]:
+            del sys.modules[module]
+
+
+class VectorWorld:
+    """Files arrive, the sensor asks for runs, the runs are executed here.
+
+    Args:
+        home: with the containers below `storage`.
+        url: of a migrated database.
+        project: with the datasets.
+        instance: keeps partitions and runs.
+    """
+
+    def __init__(
+        self, home: Path, url: str, project: Path, instance: dg.DagsterInstance
+    ) -> None:
+        settings = Settings(home=home, settle_seconds=0)
+        self.bronze = home / "storage" / "bronze"
+        self.silver = home / "storage" / "silver"
+        for folder in (self.bronze, self.silver):
+            folder.mkdir(parents=True)
+        self.database = Database(url=url)
+        self.resources = build_resources(settings) | {"database": self.database}
+        self._defs = build_defs(settings, self.resources, project)
+        self._instance, self._cursor = instance, None
+        self._connection = psycopg.connect(url, row_factory=dict_row, autocommit=True)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._connection.close()
+        self.database.close()
+
+    def ask(self, query: str, *values: object, of: tuple[str, ...] = ()) -> list[Any]:
+        """Rows of a query; `{}` in it are tables of schema geo."""
+        names = [sql.Identifier("geo", one) for one in of]
+        cursor = self._connection.execute(sql.SQL(query).format(*names), values)
+        return cursor.fetchall() if cursor.description else []
+
+    def place(self, blob: str) -> Path:
+        """Path of a blob in bronze, its folder made; `settle` it when it is written."""
+        path = self.bronze / blob
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def settle(self, blob: str, age_seconds: float = 60) -> None:
+        """Make the blob's last modification lie so long ago."""
+        moment = time.time() - age_seconds
+        os.utime(self.bronze / blob, (moment, moment))
+
+    def arrive(self) -> dict[str, dict[str, Any]]:
+        """Let the sensor look and every run that it asks for end; `rows` then."""
+        sensor = self._defs.resolve_sensor_def("bronze_arrivals")
+        with dg.build_sensor_context(
+            instance=self._instance,
+            cursor=self._cursor,
+            definitions=self._defs,
+            resources={k: self.resources[k] for k in ("storage", "database")},
+        ) as context:
+            found = sensor(context)
+            self._cursor = context.cursor
+        for request in getattr(found, "run_requests", None) or ():
+            self._run(request)
+        return self.rows()
+
+    def _run(self, request: dg.RunRequest) -> None:
+        job = self._defs.resolve_job_def(str(request.job_name))
+        tags = {**request.tags, "dagster/run_key": str(request.run_key)}
+        job.execute_in_process(instance=self._instance, tags=tags, raise_on_error=False)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The ledger's newest row of each blob."""
+        query = "SELECT * FROM ops.ledger ORDER BY id"
+        return {row["blob"]: row for row in self.ask(query)}
