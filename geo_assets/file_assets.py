@@ -107,12 +107,12 @@ def build_files_asset(
         prices: Prices,
         schemas: StacSchemas,
     ) -> Iterator[dg.MaterializeResult]:
-        context.instance.add_run_tags(context.run_id, {WORKER_TAG: worker_tag()})
+        context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: worker_tag()})
         rows = claim_files(context, database, contract.name)
         with open_workers(os.cpu_count() or 1, *chain) as workers:
             bench = Bench(
                 stages=_stages(context),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 storage=storage,
                 database=database,
                 scratch=scratch,
@@ -143,5 +143,5 @@ def _close(
     log_event(context, collection_made(contract, collection))
     log_event(context, batch_health(contract, report))
     if report.bad:
-        context.instance.add_run_tags(context.run_id, {"strata/outcome": "partial"})
+        context.instance.add_run_tags(context.run.run_id, {"strata/outcome": "partial"})
         raise failure_of(report)

@@ -20,6 +20,7 @@ from geo_resources.ledger_claims import (
     release,
     requeue_due,
     retry,
+    running_ids,
     running_run_ids,
 )
 from geo_resources.ledger_outcomes import (
@@ -100,6 +101,7 @@ __all__ = [
     "retry",
     "return_to_pending",
     "rows",
+    "running_ids",
     "running_run_ids",
     "save_facts",
     "tier_sizes",

@@ -180,6 +180,12 @@ def running_run_ids(connection: "Connection") -> list[str]:
     return [row[0] for row in connection.execute(query)]
 
 
+def running_ids(connection: "Connection") -> list[int]:
+    """Rows that a run works on."""
+    query = "SELECT id FROM ops.ledger WHERE status = 'running'"
+    return [row[0] for row in connection.execute(query)]
+
+
 def release(
     connection: "Connection",
     run_ids: Collection[str],

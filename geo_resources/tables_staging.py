@@ -6,7 +6,7 @@ it, instead of an empty table.
 """
 
 import re
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, LiteralString, cast
 
@@ -211,16 +211,25 @@ def drop_staging(connection: "Connection", staging: str) -> None:
     _make_room(connection, staging)
 
 
-def sweep_staging(connection: "Connection", living: Collection[int]) -> list[str]:
+def sweep_staging(
+    connection: "Connection", living: Callable[["Connection"], Collection[int]]
+) -> list[str]:
     """Drop staging tables of all ledger rows but the living; returns their names.
 
     One that somebody is using is left for the next time.
+
+    Args:
+        connection: in a transaction.
+        living: ledger rows whose files are being worked on; asked once the tables
+            are listed, so that one made meanwhile is not taken for a leftover.
     """
     from psycopg import errors, sql
 
     swept: list[str] = []
-    for (name,) in connection.execute(_STAGING_TABLES, [STAGING]).fetchall():
-        if ledger_id_of(name) in living:
+    listed = connection.execute(_STAGING_TABLES, [STAGING]).fetchall()
+    kept = living(connection)
+    for (name,) in listed:
+        if ledger_id_of(name) in kept:
             continue
         try:
             with connection.transaction():

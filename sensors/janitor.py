@@ -5,7 +5,7 @@ from collections.abc import Collection
 import dagster as dg
 
 from geo_assets.liveness import UNFINISHED, dead_claims, fail_dead_runs
-from geo_resources import ledger
+from geo_resources import ledger, tables
 from geo_resources.database import Database
 from geo_resources.products import SourceName, withdraw
 from geo_resources.scratch import Scratch
@@ -43,11 +43,13 @@ def build_janitor(
         deleted = delete_replaced(storage, database)
         living = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
         swept = scratch.sweep({run.run_id for run in living})
+        with database.transaction() as connection:
+            staged = tables.sweep_staging(connection, ledger.running_ids)
         return dg.SkipReason(
             f"{len(dead_runs)} dead runs failed, {released} files released, "
             f"{due} failed files due again, {withdrawn} deleted files unpublished, "
             f"{deleted} replaced products deleted, "
-            f"{swept} scratch folders swept"
+            f"{swept} scratch folders swept, {len(staged)} staging tables dropped"
         )
 
     return janitor

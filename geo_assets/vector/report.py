@@ -124,12 +124,10 @@ class Reporter:
             "monthly cost USD": readable(self._prices.monthly_usd(size, "Hot")),
             "open in psql": dg.MetadataValue.md(_queries(facts.tables)),
             "seconds": facts.seconds.get("table", 0.0),
-            **dg.TableMetadataSet(
-                column_schema=_schema(first),
-                column_lineage=self._lineage(first),
-                partition_row_count=facts.rows_loaded,
-                table_name=f"geo.{first.name}",
-            ),
+            "dagster/column_schema": _schema(first),
+            "dagster/column_lineage": self._lineage(first),
+            "dagster/partition_row_count": facts.rows_loaded,
+            "dagster/table_name": f"geo.{first.name}",
         }
 
     def _refusals(self, row: LedgerRow, facts: "VectorFacts") -> Metadata:

@@ -260,7 +260,7 @@ def test_a_staging_table_never_takes_a_published_name(loader):
 
     with pytest.raises(TableTakenError):
         loader.load(spec_of("lots"), numbers(1), number=5)
-    assert loader.transact(tables.sweep_staging, {1}) == []
+    assert loader.transact(tables.sweep_staging, lambda _: {1}) == []
     assert "lots__stg_5" in loader.names()
 
 
@@ -354,8 +354,9 @@ def test_staging_of_the_dead_is_swept(loader, database_url):
         busy.execute("SET ROLE strata_loader")
         busy.execute("SELECT * FROM geo.lots__stg_3")
 
-        assert loader.transact(tables.sweep_staging, {1}) == ["lots__stg_2"]
-    assert loader.transact(tables.sweep_staging, set()) == [names[0], names[2]]
+        assert loader.transact(tables.sweep_staging, lambda _: {1}) == ["lots__stg_2"]
+    swept = loader.transact(tables.sweep_staging, lambda _: set())
+    assert swept == [names[0], names[2]]
     assert loader.names() == set()
 
 

@@ -237,7 +237,7 @@ def test_eight_files_go_into_one_table_whoever_is_killed(loader, database_url):
     ]
     row = loader.transact(tables.find_table, "lots")
     assert row.rows == loader.value("SELECT count(*) FROM geo.lots")
-    loader.transact(tables.sweep_staging, ())
+    loader.transact(tables.sweep_staging, lambda _: ())
     assert loader.names() == {"lots", "_lots_pkey", "_lots_geom_gist"}
 
 

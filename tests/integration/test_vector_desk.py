@@ -64,7 +64,8 @@ def world(cluster):
         project(home / "project", DATASETS) as folder,
     ):
         (home / "dagster").mkdir()
-        instance = DagsterInstance.local_temp(str(home / "dagster"))
+        quiet = {"telemetry": {"enabled": False}}
+        instance = DagsterInstance.local_temp(str(home / "dagster"), overrides=quiet)
         world = VectorWorld(home, url, folder, instance)
         yield world
         world.close()
