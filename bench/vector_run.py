@@ -213,8 +213,12 @@ def server_cpu(cluster: Cluster) -> Json:
     """Seconds of CPU that the server's processes took, those that ended included."""
     pid = int((cluster.data / "postmaster.pid").read_text("utf-8").split()[0])
     postmaster = psutil.Process(pid)
-    living = sum(sum(one.cpu_times()[:2]) for one in postmaster.children())
-    return {"cpu_s": sum(postmaster.cpu_times()[:4]) + living}
+    while True:
+        try:
+            living = sum(sum(one.cpu_times()[:2]) for one in postmaster.children())
+        except psutil.NoSuchProcess:
+            continue  # it has ended since: now its parent has its time
+        return {"cpu_s": sum(postmaster.cpu_times()[:4]) + living}
 
 
 def where(cluster: Cluster) -> Json:

@@ -11,7 +11,7 @@ from geo_resources.settings import Settings
 if TYPE_CHECKING:
     from geo_resources.storage import Storage
 
-OWNER = "strata_owner"
+OWNER, LOADER = "strata_owner", "strata_loader"
 
 
 def open_storage(settings: Settings) -> "Storage":
@@ -32,9 +32,14 @@ SELECT
 
 
 @contextmanager
-def transaction(settings: Settings) -> Iterator[psycopg.Connection]:
-    """One transaction as the owner of the schemas; without Dagster, so at once."""
+def transaction(settings: Settings, role: str = OWNER) -> Iterator[psycopg.Connection]:
+    """One transaction, as the owner of the schemas if not said; without Dagster.
+
+    Args:
+        settings: whose database.
+        role: `LOADER` to change tables: what others own is left standing.
+    """
     url = settings.require_database_url()
     with psycopg.connect(url, connect_timeout=10, application_name="strata") as opened:
-        opened.execute(_ENTER, [OWNER])
+        opened.execute(_ENTER, [role])
         yield opened

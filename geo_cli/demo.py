@@ -67,6 +67,8 @@ def print_places(settings: Settings) -> None:
     example = storage.public_url("silver", "rasters")
     lines = {
         "COGs": example,
+        "tables": 'eval "$(.venv/bin/strata env)" && psql -c '
+        "'SELECT table_name, rows, blob FROM ops.tables'",
         "catalogue": 'eval "$(.venv/bin/strata env)" && psql -c '
         "'SELECT collection, id FROM pgstac.items'",
         "ledger": ".venv/bin/strata status",

@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from geo_cli.connections import open_storage, transaction
+from geo_cli.connections import LOADER, open_storage, transaction
 from geo_cli.processes import ServiceError
 from geo_resources import ledger
 from geo_resources.products import SourceName, withdraw
@@ -72,7 +72,7 @@ def unpublish_blob(
         ServiceError: a run is at work on the blob.
     """
     try:
-        with transaction(settings) as connection:
+        with transaction(settings, LOADER) as connection:
             if dry_run:
                 return ledger.plan_withdrawal(connection, container, blob).products
             taken = ledger.unpublish(connection, container, blob)

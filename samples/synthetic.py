@@ -13,7 +13,7 @@ from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter, MemoryFile
 from rasterio.transform import Affine, from_origin
 
-from samples import island, orthophoto
+from samples import island, island_map, orthophoto
 
 HERE = Path(__file__).parent
 
@@ -27,8 +27,12 @@ EXPECTED: Final[dict[str, str]] = {
     "samples/satellite/island_multispectral_20240710.tif": "accepted",
     "samples/satellite/rocky_mountains_landsat8.tif": "accepted",
     "samples/world/natural_earth.tif": "accepted",
+    "samples/world/natural_earth_countries.zip": "accepted",
+    "samples/map/island_paths.gpkg": "accepted",
+    "samples/map/weather_stations.csv": "accepted",
     "samples/rejected/without_crs.tif": "NO_CRS",
     "samples/rejected/points_elsewhere.tif": "EXTERNAL_REFERENCE",
+    "samples/rejected/swapped_axes.geojson": "OUT_OF_EXTENT",
 }
 """Name in bronze -> `accepted`, or the code of the rejection."""
 
@@ -59,7 +63,8 @@ def _content(name: str) -> bytes:
     """The bytes of one sample."""
     last = Path(name).name
     write = _WRITERS.get(last)
-    return write() if write else (HERE / "rasters" / last).read_bytes()
+    folder = "rasters" if last.endswith(".tif") else "vectors"
+    return write() if write else (HERE / folder / last).read_bytes()
 
 
 def _geotiff(
@@ -206,4 +211,7 @@ _WRITERS: Final[dict[str, Callable[[], bytes]]] = {
     "island_landcover_2024.tif": write_land_cover,
     "without_crs.tif": write_without_crs,
     "points_elsewhere.tif": write_reference,
+    "island_paths.gpkg": island_map.write_paths,
+    "weather_stations.csv": island_map.write_stations,
+    "swapped_axes.geojson": island_map.write_swapped,
 }

@@ -7,7 +7,7 @@ What must stay out: Dagster, storage, the database.
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 from pyproj import CRS, Transformer
@@ -56,6 +56,9 @@ class Peeked:
         if self.first is not None:
             yield self.first
         yield from self._rest
+
+
+LAYERED = ("GPKG", "OpenFileGDB", "KML", "KMZ", "GPX")  # formats of many layers
 
 
 def plan_vector(task: VectorTask) -> VectorPlan:
@@ -113,10 +116,21 @@ def _families(layer: Layer, contract: VectorContract) -> Sequence[Family | None]
 def _table(
     task: VectorTask, source: Source, layer: Layer, family: Family | None
 ) -> str:
-    named = layer.name if len(source.layers) > 1 else None
-    own = table_name(task.contract.name, task.blob.blob, named)
+    own = table_name(task.contract.name, task.blob.blob, _own_name(task, source, layer))
     name = task.contract.table or own
     return f"{name}_{family}" if family else name
+
+
+def _own_name(task: VectorTask, source: Source, layer: Layer) -> str | None:
+    """What tells the layer from others of the file, today or tomorrow.
+
+    In formats of many layers these come and go: the table of one must not change its
+    name for that. Elsewhere the only layer is the file, whatever it is called.
+    """
+    if layer.name == PurePosixPath(task.blob.blob).stem:
+        return None
+    several = len(source.layers) > 1 or source.format.startswith(LAYERED)
+    return layer.name if several else None
 
 
 def stream_table(

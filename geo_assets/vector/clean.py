@@ -43,6 +43,7 @@ from geo_assets.vector.tally import Tally
 from geo_assets.vector.types import build_clean, copy_type, settle_times
 from geo_assets.vector.wkb import read_heads
 
+_TRIED = 500  # rows of the sample whose coordinates are looked at
 BAD_ROW = "BAD_ROW"  # code of rows that the reader could not read
 _UNREADABLE = {Refusal.BAD_WKB, Refusal.TOO_DEEP}  # GEOS must not see these
 
@@ -132,7 +133,8 @@ class Cleaner:
             nulls=(alone or family == kinds[0]) if nulls is None else nulls,
         )
         if sample is not None:
-            self._check(clean_shapes(_wkb_of(sample), self._how))
+            few = sample.slice(0, _TRIED)
+            self._check(clean_shapes(_wkb_of(few), self._how))
 
     def _planned_schema(self) -> pa.Schema:
         pairs = zip(self.columns, self._types, strict=True)

@@ -236,6 +236,8 @@ class VectorDesk:
         items = [one.result.result.item for one in done]
         try:
             with self._database.transaction() as connection:
+                for one in done:
+                    self._give_way(connection, one)
                 pgstac.load_items(connection, self._contract.name, items)
                 for one in sorted(done, key=lambda one: one.row.id):
                     self._conclude(connection, one)
@@ -252,6 +254,31 @@ class VectorDesk:
                     )
         except tables.TableError as error:
             raise refusal(error) from error
+
+    def _give_way(self, connection: "Connection", one: Done[Ready]) -> None:
+        """The file before owns the table no more when this one comes to own it."""
+        if self._contract.mode != "replace_table":
+            return
+        names = [made.spec.name for made in one.result.publications]
+        tables.lock_tables(connection, names)
+        for name in names:
+            before = tables.find_table(connection, name)
+            if before is None or before.container is None or before.blob is None:
+                continue
+            owner = SourceName(before.container, before.blob)
+            if owner != (one.row.container, one.row.blob):
+                self._supersede(connection, one, owner, name)
+
+    @staticmethod
+    def _supersede(
+        connection: "Connection", one: Done[Ready], lost: SourceName, table: str
+    ) -> None:
+        """Take back what a file made, but for the tables that this one takes over."""
+        reason = f"geo.{table} now is {one.row.blob}"
+        taken = ledger.unpublish(connection, lost.container, lost.blob, reason)
+        kept = {f"geo.{made.spec.name}" for made in one.result.publications}
+        given_up = [p for p in taken.products if p.get("table") not in kept]
+        withdraw(connection, lost, given_up)
 
     def _conclude(self, connection: "Connection", one: Done[Ready]) -> None:
         row, result = one.row, one.result.result
@@ -272,12 +299,8 @@ class VectorDesk:
             one.result.published = published
             for table in published:
                 for lost in table.superseded:
-                    reason = f"geo.{table.table} now is {one.row.blob}"
-                    taken = ledger.unpublish(
-                        connection, lost.container, lost.blob, reason
-                    )
-                    items = [p for p in taken.products if "item" in p]
-                    withdraw(connection, SourceName(lost.container, lost.blob), items)
+                    source = SourceName(lost.container, lost.blob)
+                    self._supersede(connection, one, source, table.table)
 
     def refuse(self, refused: Refused) -> None:
         """Record why the file cannot be used."""

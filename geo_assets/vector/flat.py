@@ -27,16 +27,23 @@ _ROUNDS = 8  # parts and rings that all rows are walked along at once; few have 
 _HEAD = 9  # bytes: order, type, count
 
 
-def surely_flat(heads: Heads) -> Flags:
-    """Multi geometries of a few parts of their kind: `is_flat` for many at once."""
+def surely_flat(heads: Heads, among: Flags | None = None) -> Flags:
+    """Multi geometries of a few parts of their kind: `is_flat` for many at once.
+
+    Args:
+        heads: of the column.
+        among: rows to look at; all if None.
+    """
     rows = np.flatnonzero(
-        heads.plain
+        (heads.plain if among is None else heads.plain & among)
         & (heads.kind >= MULTIPOINT)
         & (heads.kind < COLLECTION)
         & (heads.size >= _HEAD)
     )
     walk = _Walk(heads, rows)
     for _ in range(_ROUNDS):
+        if walk.is_over():
+            break
         walk.enter_parts()
         walk.pass_rings()
     found = np.zeros(len(heads.kind), np.bool_)
@@ -56,6 +63,10 @@ class _Walk:
         self.rings = np.zeros(len(rows), np.int64)
         self.at = start + _HEAD
         self.fine = np.ones(len(rows), np.bool_)
+
+    def is_over(self) -> bool:
+        """Whether there is no part and no ring left in any row that is fine."""
+        return not (self.fine & ((self.parts > 0) | (self.rings > 0))).any()
 
     def enter_parts(self) -> None:
         """Read the header of the next part where there is one."""

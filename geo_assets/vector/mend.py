@@ -187,7 +187,7 @@ class _Mending(Opening):
             cut = split_crossing(self.geometries, bounds)
             self.count(CUT, cut)
             self.rewrite |= cut
-            bad = (bad & ~cut) | (cut & ~shapely.is_valid(self.geometries))
+            bad[cut] = ~shapely.is_valid(self.geometries[cut])
             bounds[cut] = shapely.bounds(self.geometries[cut])
         if bad.any():
             self._repair(bad)

@@ -74,8 +74,9 @@ class Opening:
     def _make_plain(self) -> None:
         """Curves and surfaces as GEOS reads them; nothing is nested deep."""
         kind, alive = self.heads.kind, self.shapes.alive()
-        multi = (kind >= MULTIPOINT) & (kind < COLLECTION) & ~surely_flat(self.heads)
         alive &= self.open
+        multi = (kind >= MULTIPOINT) & (kind < COLLECTION)
+        multi &= ~surely_flat(self.heads, alive)
         for row in np.flatnonzero(multi & alive).tolist():
             if not is_flat(self.raw[row]):
                 self.refuse(row, Refusal.BAD_WKB)

@@ -124,8 +124,10 @@ class Reporter:
             "monthly cost USD": readable(self._prices.monthly_usd(size, "Hot")),
             "open in psql": dg.MetadataValue.md(_queries(facts.tables)),
             "seconds": facts.seconds.get("table", 0.0),
-            "dagster/column_schema": _schema(first),
-            "dagster/column_lineage": self._lineage(first),
+            "dagster/column_schema": dg.MetadataValue.table_schema(_schema(first)),
+            "dagster/column_lineage": dg.MetadataValue.column_lineage(
+                self._lineage(first)
+            ),
             "dagster/partition_row_count": facts.rows_loaded,
             "dagster/table_name": f"geo.{first.name}",
         }

@@ -63,11 +63,9 @@ def read_heads(column: pa.BinaryArray) -> Heads:
     readable = present & (size >= _HEAD)
     at = start[readable]
     little = data[at] == 1 if at.size else np.zeros(0, np.bool_)
-    parts = [data[at + i].astype(np.uint32) for i in range(1, _HEAD)]
-    low_first = sum((part << (8 * i) for i, part in enumerate(parts)), np.uint32(0))
-    high_first = sum((p << (8 * (3 - i)) for i, p in enumerate(parts)), np.uint32(0))
+    low_first = _words(data)[at + 1]
     code = np.zeros(len(column), np.uint32)
-    code[readable] = np.where(little, low_first, high_first)
+    code[readable] = np.where(little, low_first, low_first.byteswap())
     plain = np.zeros(len(column), np.bool_)
     plain[readable] = little & (code[readable] < EWKB_SRID)
     order = np.zeros(len(column), np.bool_)
@@ -199,5 +197,9 @@ def _prefix(code: int) -> bytes:
 
 def read_numbers(data: Bytes, at: Sizes) -> np.ndarray:
     """Little-endian 32-bit numbers at these places."""
-    raw = np.ascontiguousarray(data[at[:, None] + np.arange(4)])
-    return raw.view("<u4")[:, 0].astype(np.int64)
+    return _words(data)[at].astype(np.int64)
+
+
+def _words(data: Bytes) -> np.ndarray:
+    """A little-endian 32-bit number from each byte on; a view."""
+    return np.ndarray(max(0, len(data) - 3), "<u4", data, strides=(1,))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -121,7 +122,7 @@ def test_a_table_holds_what_another_reader_finds_in_the_file(
     )
     srid = SRIDS.get(blob, {}).get(layer, WGS84)
     assert column == {"srid": srid, "coord_dimension": 2}
-    if "number" in expected:
+    if "number" in expected and expected["number"].notna().any():
         numbers = ask("SELECT name, number FROM {}", of=[table])
         theirs = zip(expected["name"], expected["number"].isna(), strict=True)
         nulls = {name for name, null in theirs if null}
@@ -141,7 +142,7 @@ def test_a_table_has_key_index_comments_and_a_row_in_the_catalogue(rows, ask):
     table = tables_of(rows[TOWN])["lots"]
     (row,) = ask("SELECT * FROM ops.tables WHERE table_name = %s", table)
     assert (row["blob"], row["rows"], row["srid"]) == (TOWN, 8, UTM)
-    assert row["geometry_type"] == "MULTIPOLYGON"
+    assert row["geometry_type"] == "MultiPolygon"
     (box,) = ask("SELECT ST_Extent(geom)::text AS box FROM {}", of=[table])
     sides = box["box"].removeprefix("BOX(").removesuffix(")").replace(",", " ")
     assert row["extent"] == pytest.approx([float(side) for side in sides.split()])
@@ -219,7 +220,7 @@ def test_a_refused_file_leaves_nothing_and_says_why(platform, rows):
 def test_every_product_belongs_to_exactly_one_accepted_row(platform, rows, ask):
     accepted = [row for row in rows.values() if row["status"] == "accepted"]
     owned = [href.rsplit("/silver/", 1)[1] for href in product_files(iter(accepted))]
-    assert sorted(owned) == sorted(platform.blobs("silver"))
+    assert sorted(map(unquote, owned)) == sorted(platform.blobs("silver"))
     products = [one for row in accepted for one in row["products"]]
     tables = [one["table"] for one in products if "table" in one]
     listed = ask("SELECT 'geo.' || table_name AS name FROM ops.tables")

@@ -205,7 +205,13 @@ def _write_zips(formats: Path, made: Path) -> None:
     pack(formats / "roads.zip", {**files, **ghosts, "delivery 2024/.DS_Store": b"x"})
     tab = save(wells(), made / "tab" / "signs.tab", "MapInfo File", encoding="UTF-8")
     pack_folder(formats / "mapinfo.zip", tab.parent)
-    gdb = save(lots(UTM, 7), made / "gdb" / "base.gdb", "OpenFileGDB", layer="lots")
+    gdb = save(
+        lots(UTM, 7),
+        made / "gdb" / "base.gdb",
+        "OpenFileGDB",
+        layer="lots",
+        TARGET_ARCGIS_VERSION="ARCGIS_PRO_3_2_OR_LATER",
+    )
     pack_folder(formats / "base.zip", gdb.parent)
 
 

