@@ -20,7 +20,7 @@ class SourceError(Exception):
     """
 
     code: ClassVar[str] = "UNREADABLE"
-    suggested_action: ClassVar[str] = "Open the file with gdalinfo and export it again."
+    suggested_action: ClassVar[str] = "Open it with gdalinfo or ogrinfo; export it again."
 
     def __init__(
         self, message: str, *, found: object, expected: object, **more: object
@@ -66,7 +66,7 @@ class UnsupportedFormatError(SourceError):
     """The content is in a format that this dataset does not take."""
 
     code = "UNSUPPORTED_FORMAT"
-    suggested_action = "Convert it: gdal_translate -of GTiff <source> <target>.tif"
+    suggested_action = "Convert it: gdal_translate -of GTiff, or ogr2ogr -f GPKG."
 
 
 class UnsupportedDtypeError(SourceError):
@@ -87,14 +87,14 @@ class NoCrsError(SourceError):
     """The file states no coordinate reference system."""
 
     code = "NO_CRS"
-    suggested_action = "Write the CRS into the file: gdal_edit.py -a_srs EPSG:<code>"
+    suggested_action = "Write the CRS into it: gdal_edit.py -a_srs, or ogr2ogr -a_srs."
 
 
 class BadCrsError(SourceError):
     """The coordinate reference system cannot be used."""
 
     code = "BAD_CRS"
-    suggested_action = "Give the file a CRS that PROJ knows: gdal_edit.py -a_srs"
+    suggested_action = "Give it a CRS that PROJ knows: gdal_edit.py or ogr2ogr -a_srs."
 
 
 class NotEarthError(SourceError):
@@ -213,7 +213,7 @@ class AmbiguousContentError(SourceError):
     """The file holds several datasets and does not say which is meant."""
 
     code = "AMBIGUOUS_CONTENT"
-    suggested_action = "Split it: one raster per file (gdal_translate GTIFF_DIR:<n>:)."
+    suggested_action = "Split it: one raster or layer per file, or name `layer`."
 
 
 class MissingSidecarError(SourceError):
@@ -227,14 +227,14 @@ class ExternalReferenceError(SourceError):
     """The content points at other files or addresses instead of holding data."""
 
     code = "EXTERNAL_REFERENCE"
-    suggested_action = "Deliver the data itself: gdal_translate <source> <target>.tif"
+    suggested_action = "Deliver the data itself: gdal_translate or ogr2ogr writes it."
 
 
 class TooLargeError(SourceError):
     """The file claims more than the dataset's limits allow."""
 
     code = "TOO_LARGE"
-    suggested_action = "Split the raster, or raise the limit in the dataset."
+    suggested_action = "Split the file, or raise the limit in the dataset."
 
 
 class BadNameError(SourceError):

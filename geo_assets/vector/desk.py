@@ -163,7 +163,7 @@ class VectorDesk:
     def _load(
         self, loader: Loader, task: "VectorTask", plan: "VectorPlan", deadline: float
     ) -> list[Staged]:
-        """Every table of the file that has rows; refused rows are described once."""
+        """Every table of the file that has rows, if only refused ones."""
         from geo_assets.vector.chain import stream_table
         from geo_assets.vector.model import SAMPLE
 
@@ -181,7 +181,7 @@ class VectorDesk:
 
             loaded = loader.load(planned, send)
             left -= len(loaded.streamed.rejects)
-            if loaded.measured.rows or planned.family is None:
+            if loaded.streamed.tally.rows_read or planned.family is None:
                 staged.append(loaded)
             else:
                 loader.drop(planned)

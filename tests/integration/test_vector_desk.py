@@ -45,6 +45,7 @@ DATASETS = {
         "table": "mixed",
         "geometry": {"split": True},
     },
+    "kinds": {"source": {"pattern": "kinds/*"}, "geometry": {"split": True}},
     "local": {
         "source": {"pattern": ["local/*.csv", "local/*.shp"]},
         "source_crs": "EPSG:31467",
@@ -250,6 +251,16 @@ def test_a_layer_is_split_by_kind_of_geometry(world):
         "mixed_polygon": "MULTIPOLYGON",
     }
     assert sum(len(named(world, one)) for one in tables) == 5
+
+
+def test_a_kind_of_which_all_rows_are_refused_is_counted(world):
+    both = shapely.from_wkt(["POINT (9 48)", "POLYGON ((9 48, 10 49, 11 50, 9 48))"])
+    frame = gpd.GeoDataFrame({"name": ["p", "gone"]}, geometry=both, crs=4326)
+    put(world, "kinds/a.geojson", frame)
+    row = world.arrive()["kinds/a.geojson"]
+    counts = row["rows_read"], row["rows_loaded"], row["rows_rejected"]
+    assert (row["status"], counts) == ("accepted", (2, 1, 1))
+    assert "rejected" in {one["kind"] for one in row["products"]}
 
 
 def test_what_files_do_not_say_the_dataset_does(world):
