@@ -20,7 +20,9 @@ class SourceError(Exception):
     """
 
     code: ClassVar[str] = "UNREADABLE"
-    suggested_action: ClassVar[str] = "Open it with gdalinfo or ogrinfo; export it again."
+    suggested_action: ClassVar[str] = (
+        "Open it with gdalinfo or ogrinfo; export it again."
+    )
 
     def __init__(
         self, message: str, *, found: object, expected: object, **more: object
