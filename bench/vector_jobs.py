@@ -113,6 +113,8 @@ def ogr_command(job: Job, server: Json) -> list[str]:
     path = f"/vsizip/{job.path}" if job.format == "shp" else str(job.path)
     options = [one.format(crs=job.crs) for one in VARIANTS[job.variant].ogr]
     multi = [] if job.kind == "points" else ["-nlt", "PROMOTE_TO_MULTI"]
+    if job.variant == "repair":
+        multi = ["-nlt", "GEOMETRY"]  # its repair leaves collections
     target = "PG:host=127.0.0.1 port={port} user={user} dbname={database}"
     return [OGR, "-q", "-f", "PostgreSQL", "--config", "PG_USE_COPY", "YES",
             target.format(**server), path, "-nln", "rows", "-lco", "SCHEMA=peer",

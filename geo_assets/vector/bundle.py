@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from geo_assets.contract import VectorContract
@@ -145,10 +146,10 @@ class _Bundle:
             if not wanted(shp.path.stem, self._contract):
                 self._skip(shp.path.stem, NOT_NAMED)
                 continue
-            self._archive.extract(shp, target)
-            for suffix, member in beside.items():
-                if suffix in SIDECARS:
-                    self._archive.extract(member, target.with_suffix(suffix))
+            parts = {".shp": shp} | {s: m for s, m in beside.items() if s in SIDECARS}
+            targets = [target.with_suffix(suffix) for suffix in parts]
+            with ThreadPoolExecutor(2, "unpack") as pool:
+                list(pool.map(self._archive.extract, parts.values(), targets))
             layer = describe_shapefile(ShapeSet(shp.path.stem, target), self._contract)
             self._add(Found(DRIVER, [layer]))
 

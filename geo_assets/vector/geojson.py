@@ -18,7 +18,7 @@ from geo_assets.vector.geojson_schema import (
     Survey,
     field_of,
 )
-from geo_assets.vector.geojson_split import Header, Splitter, find_features
+from geo_assets.vector.geojson_split import Header, Splitter, ahead, find_features
 from geo_assets.vector.model import Layer
 from geo_assets.vector.ogr import describe_layer, list_layers
 from geo_assets.vector.sniff import guess_wide
@@ -77,7 +77,7 @@ def _survey(
     start = header.start if header else 0
     splitter = Splitter(path, start, contract.limits.max_depth)
     survey = Survey()
-    for features in splitter:
+    for features in ahead(splitter):
         survey.add(features)
     if header is None:
         return survey.schema, {}

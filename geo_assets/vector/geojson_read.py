@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from geo_assets.contract import VectorContract
 from geo_assets.errors import CorruptError
 from geo_assets.vector.geojson_schema import CHUNK, connect, field_of, register, spec_of
-from geo_assets.vector.geojson_split import Splitter
+from geo_assets.vector.geojson_split import Splitter, ahead
 from geo_assets.vector.model import Layer
 from geo_assets.vector.ogr import read_ogr
 from geo_assets.vector.stream import GEOMETRY_FIELD, Findings, RowBatches, row_filter
@@ -68,7 +68,8 @@ class _Rows:
         database = connect()
         start = int(self._layer.options["start"])
         first = 0
-        for features in Splitter(Path(self._layer.path), start, self._limits.max_depth):
+        path, depth = Path(self._layer.path), self._limits.max_depth
+        for features in ahead(Splitter(path, start, depth)):
             register(database, features)
             try:
                 table = database.sql(self._query).to_arrow_table()

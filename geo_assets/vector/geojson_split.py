@@ -5,7 +5,8 @@ not matter, and memory does not grow with the file.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +114,16 @@ class Splitter:
         self.trailer = rest + more
         if stop is None and rest.strip(b" \t\r\n,\x1e\0"):
             raise _corrupt("the file ends within a feature")
+
+
+def ahead(chunks: Iterable[pa.StringArray]) -> Iterator[pa.StringArray]:
+    """The chunks, each made in a thread while the one before is worked on."""
+    source = iter(chunks)
+    with ThreadPoolExecutor(1, "split") as pool:
+        coming = pool.submit(next, source, None)
+        while (chunk := coming.result()) is not None:
+            coming = pool.submit(next, source, None)
+            yield chunk
 
 
 def _next_size(rest: int) -> int:

@@ -46,6 +46,7 @@ DATASETS = {
         "geometry": {"split": True},
     },
     "kinds": {"source": {"pattern": "kinds/*"}, "geometry": {"split": True}},
+    "plain": {"source": {"pattern": "plain/*"}},
     "local": {
         "source": {"pattern": ["local/*.csv", "local/*.shp"]},
         "source_crs": "EPSG:31467",
@@ -322,6 +323,33 @@ def test_a_column_that_is_new_widens_the_table_and_the_check_says_so(world):
         for one in world.ask("SELECT name, weight FROM {}", of=("sightings",))
     }
     assert weights == {"a": None, "b": None, "c": 2.5}
+
+
+def test_a_table_without_geometry_comes_along_and_a_view_outlives_versions(world):
+    put_lots(world, "plain/town.gpkg", lots([1, 2]))
+    path = world.bronze / "plain/town.gpkg"
+    codes = lots([1, 2]).drop(columns="geometry")
+    pyogrio.write_dataframe(codes, path, driver="GPKG", layer="codes", append=True)
+    world.settle("plain/town.gpkg")
+    row = world.arrive()["plain/town.gpkg"]
+    tables = {one["layer"]: one["table"] for one in row["layers"]}
+    assert set(tables) == {"lots", "codes"}
+    assert (row["rows_read"], row["rows_loaded"]) == (4, 4)
+    assert "geom" not in world.ask("SELECT * FROM {}", of=(tables["codes"],))[0]
+
+    world.ask(
+        "CREATE VIEW public.seen AS SELECT id, geom FROM {}", of=(tables["lots"],)
+    )
+    put_lots(world, "plain/town.gpkg", lots([3, 4, 5]))
+    rows = world.arrive()
+    assert verdict(rows, "plain/town.gpkg") == ("accepted", None)
+    assert [one["id"] for one in world.ask("SELECT id FROM seen ORDER BY 1")] == [
+        3,
+        4,
+        5,
+    ]
+    left = world.ask("SELECT table_name FROM ops.tables WHERE dataset = 'plain'")
+    assert left == [{"table_name": tables["lots"]}]
 
 
 def test_a_name_that_somebody_took_is_refused(world):
