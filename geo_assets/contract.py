@@ -161,6 +161,11 @@ class DatasetContract(Contract):
         """What becomes of a file, in a few words."""
         raise NotImplementedError
 
+    @property
+    def reads_sidecars(self) -> bool:
+        """Whether loose parts of a shapefile are read with its `.shp`."""
+        return False
+
 
 class RasterContract(DatasetContract):
     """A dataset of rasters."""
@@ -332,6 +337,11 @@ class VectorContract(DatasetContract):
         if self.table is None:
             return "a table per file and layer"
         return f"table geo.{self.table} ({self.mode})"
+
+    @property
+    def reads_sidecars(self) -> bool:
+        """Whether loose parts of a shapefile are read with its `.shp`."""
+        return self.sidecars
 
     @property
     def is_shared(self) -> bool:

@@ -8,7 +8,8 @@ from geo_assets.contract import DatasetContract
 from geo_assets.naming import partition_key
 
 INBOXES = ("rasters", "vectors")  # take whatever no other dataset claims
-SIDECARS = (".tfw", ".wld", ".aux.xml", ".ovr", ".msk", ".prj", ".rpb", ".xml")
+SIDECARS = (".tfw", ".wld", ".aux.xml", ".ovr", ".msk", ".rpb", ".xml")
+SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix")
 
 
 class Route(NamedTuple):
@@ -29,6 +30,8 @@ class Router:
         """The dataset of a blob, or the reason why it has none."""
         for contract in self.contracts:
             if contract.source.takes(container, blob):
+                if contract.reads_sidecars and blob.lower().endswith(SHAPEFILE_PARTS):
+                    return Route(None, None, "part of a shapefile: read with its .shp")
                 return Route(contract.name, partition_key(blob), None)
         return Route(None, None, unclaimed_reason(blob))
 
@@ -50,6 +53,8 @@ def unclaimed_reason(blob: str) -> str:
     >>> unclaimed_reason("dem.tfw")
     'side-car file: not read; write the georeference into the raster itself'
     """
+    if blob.lower().endswith(SHAPEFILE_PARTS):
+        return "part of a shapefile: deliver all its files in one zip"
     if blob.lower().endswith(SIDECARS):
         return "side-car file: not read; write the georeference into the raster itself"
     return "no dataset claims this name; see `strata datasets`"

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from geo_assets.contract import RasterContract
+from geo_assets.contract import RasterContract, VectorContract
 from geo_assets.routing import Route, Router
 
 
@@ -41,6 +41,23 @@ def test_what_nobody_claims_is_ignored_with_a_reason():
 def test_a_glob_stays_in_its_folder_unless_doubled(pattern, blob, taken):
     source = contract("d", pattern).source
     assert source.takes("bronze", blob) is taken
+
+
+def vectors(**more: object) -> VectorContract:
+    source = {"pattern": "parcels/**"}
+    return VectorContract.model_validate({"name": "parcels", "source": source, **more})
+
+
+def test_loose_parts_of_a_shapefile_are_read_with_it_where_the_dataset_says_so():
+    router = Router([vectors(sidecars=True)])
+    assert router.route("bronze", "parcels/a.shp").dataset == "parcels"
+    part = router.route("bronze", "parcels/a.DBF")
+    assert part == Route(None, None, "part of a shapefile: read with its .shp")
+
+
+def test_loose_parts_that_nobody_reads_are_ignored_with_the_advice_to_zip():
+    assert "zip" in Router([]).route("bronze", "a.dbf").reason
+    assert Router([vectors()]).route("bronze", "parcels/a.dbf").dataset == "parcels"
 
 
 def test_a_changed_contract_changes_the_digest():
