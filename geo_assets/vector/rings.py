@@ -133,7 +133,7 @@ def _edges_apart(x: Floats, y: Floats, dx: Floats, dy: Floats) -> Flags:
         ]
     )
     one, other = strangers.T
-    return (beside[one, other] | beside[other, one]).all(axis=0)
+    return np.logical_and.reduce(beside[one, other] | beside[other, one], axis=0)
 
 
 def _signs(left: Floats, right: Floats) -> np.ndarray:
