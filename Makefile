@@ -9,7 +9,7 @@ BIN := .venv/bin
 PYTHON_STAMP := .venv/.installed
 NODE_STAMP := node_modules/.installed
 WORKERS ?= 2
-PYTEST ?= --numprocesses $(WORKERS) --dist loadfile
+PYTEST ?= --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install install-dev system system-dev demo test dev check bench clean
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from geo_assets.batch import Broken, Done, Event, Refused
 from geo_assets.contract import VectorContract
-from geo_assets.errors import NoFeaturesError
+from geo_assets.errors import NoFeaturesError, NoGeometryError
 from geo_assets.file_assets import Bench
 from geo_assets.vector.load import Loader, Staged, refusal
 from geo_assets.vector.products import (
@@ -190,6 +190,12 @@ class VectorDesk:
                 "The file has no row that can be loaded.",
                 found={one.planned.title: one.streamed.tally.refused for one in staged},
                 expected="at least one row",
+            )
+        if not any(one.streamed.extent_wgs84 for one in staged):
+            raise NoGeometryError(
+                "No row of the file has a geometry that has a place on the Earth.",
+                found={one.planned.title: one.measured.types for one in staged},
+                expected="at least one",
             )
         return staged
 

@@ -352,6 +352,15 @@ def test_a_table_without_geometry_comes_along_and_a_view_outlives_versions(world
     assert left == [{"table_name": tables["lots"]}]
 
 
+def test_rows_that_lie_nowhere_make_no_table(world):
+    nowhere = points("a", "b").set_geometry([None, None], crs=4326)
+    put(world, "plain/nowhere.geojson", nowhere)
+    rows = world.arrive()
+    assert verdict(rows, "plain/nowhere.geojson") == ("rejected", "NO_GEOMETRY")
+    made = "SELECT count(*) AS n FROM ops.tables WHERE blob LIKE '%%nowhere%%'"
+    assert world.ask(made) == [{"n": 0}]
+
+
 def test_a_name_that_somebody_took_is_refused(world):
     world.ask("DROP TABLE IF EXISTS geo.mixed_line")
     world.ask("DELETE FROM ops.tables WHERE table_name = 'mixed_line'")
