@@ -12,7 +12,7 @@ and is counted, checked and published by a swap (geopandas makes no key).
 Wall and CPU time of ogr2ogr are of its process; of geopandas without its imports; of
 ours of a file in a run that is under way (`--cold` shows the first file of a run, from
 the start of its process). CPU of PostgreSQL's processes is a column of its own. Peak
-memory is of all processes of a tool; what ours share is counted in each.
+memory of ours is of the run and its largest worker; what they share counts in both.
 
 geopandas needs GeoAlchemy2, ogr2ogr Debian's gdal-bin: what is missing is said.
 `--packages` names a folder with GeoAlchemy2, if it is not in the environment.
@@ -93,7 +93,10 @@ def service(workdir: Path) -> Iterator[Service]:
 def run_ours(job: Job, running: Service) -> Cost:
     """Cost of a file in a run that is under way."""
     said = VARIANTS[job.variant].contract
-    contract = {name: text.format(crs=job.crs) for name, text in said.items()}
+    contract = {
+        name: value.format(crs=job.crs) if isinstance(value, str) else value
+        for name, value in said.items()
+    }
     found = running.ask("load", path=str(job.path), contract=contract)
     return Cost(**found | {"steps": tuple(found["steps"])})
 

@@ -43,6 +43,7 @@ VARIANTS = {
     "plain": Variant(),
     "reproject": Variant(("-t_srs", "{crs}"), {"crs": "{crs}"}, 0.45),
     "repair": Variant(("-makevalid",), {}, 0.4),  # ours always repairs
+    "keep": Variant((), {"geometry": {"invalid": "keep"}}),  # looked at, not repaired
     "where": Variant(("-where", "cnt < 100"), {"where": "cnt < 100"}),
 }
 
@@ -102,7 +103,7 @@ def jobs(arguments: argparse.Namespace) -> Iterator[Job]:
             for variant in arguments.variants:
                 if variant != "plain" and form != "fgb":
                     continue
-                if variant == "repair" and kind == "points":
+                if variant in {"repair", "keep"} and kind == "points":
                     continue
                 path = source(arguments.workdir, kind, size, form)
                 yield Job(kind, size, form, variant, path)

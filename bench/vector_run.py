@@ -154,7 +154,7 @@ class Run:
 
 @contextmanager
 def costs() -> Iterator[Json]:
-    """CPU time of this process and its workers, and the sum of their peak memory."""
+    """CPU time of this process and its workers; peak memory, of the largest worker."""
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     for one in processes:
         Path(f"/proc/{one.pid}/clear_refs").write_text("5", encoding="ascii")
@@ -162,7 +162,8 @@ def costs() -> Iterator[Json]:
     cost: Json = {}
     yield cost
     cost["cpu_s"] = sum(sum(one.cpu_times()[:2]) - before[one.pid] for one in processes)
-    cost["rss_mb"] = sum(peak_mb(one.pid) for one in processes)
+    run, *workers = (peak_mb(one.pid) for one in processes)
+    cost["rss_mb"] = run + max(workers, default=0.0)
 
 
 def peak_mb(pid: int) -> float:

@@ -235,7 +235,7 @@ def test_collections_may_be_nested_as_deep_as_the_dataset_allows():
 
 # Validity without a library
 
-points_of_rings = st.integers(3, 8).flatmap(
+points_of_rings = st.integers(3, 16).flatmap(
     lambda n: st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 5))
         | st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
@@ -255,7 +255,7 @@ def test_what_is_taken_to_be_simple_is_valid(rings, shift):
 
 
 @settings(deadline=None)
-@given(st.integers(3, 8), st.floats(0.1, 100), st.floats(0, 7), st.floats(-1e6, 1e6))
+@given(st.integers(3, 16), st.floats(0.1, 100), st.floats(0, 7), st.floats(-1e6, 1e6))
 def test_regular_polygons_are_seen_to_be_simple(corners, radius, turn, x):
     angles = turn + np.arange(corners + 1) % corners * math.tau / corners
     ring = np.column_stack([x + radius * np.cos(angles), radius * np.sin(angles)])
