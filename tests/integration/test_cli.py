@@ -55,9 +55,9 @@ def ledger(settings) -> Iterator[psycopg.Connection]:
         shutil.rmtree(settings.home / "storage" / container)
     open_storage(settings).ensure_containers(["bronze", "silver"])
     with psycopg.connect(settings.require_database_url(), autocommit=True) as opened:
-        opened.execute("TRUNCATE ops.ledger, ops.product_owners, ops.deletions")
+        opened.execute("TRUNCATE ops.ledger, ops.deletions CASCADE")
         yield opened
-        opened.execute("TRUNCATE ops.ledger, ops.product_owners, ops.deletions")
+        opened.execute("TRUNCATE ops.ledger, ops.deletions CASCADE")
 
 
 def command(*arguments: str) -> list[str]:

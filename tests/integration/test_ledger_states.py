@@ -51,7 +51,7 @@ class Platform(RuleBasedStateMachine):
     def begin(self):
         with connect(self.url) as connection:
             connection.execute("SET LOCAL ROLE strata_owner")
-            connection.execute("TRUNCATE ops.ledger, ops.product_owners, ops.deletions")
+            connection.execute("TRUNCATE ops.ledger, ops.deletions CASCADE")
         self.container = {}
         self.observed = {}
         self.silver = set()
