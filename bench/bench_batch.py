@@ -30,7 +30,7 @@ EDGE = 640  # pixels; three bands of 8 bits, LZW: about 1 MB of what noise leave
 PROFILES = {
     "visualization": ["-p", "jpeg", "--co", "JPEG_QUALITY=85"],
     "analysis": ["-p", "deflate", "--co", "PREDICTOR=2"],
-    "archive": ["-p", "lzw", "--co", "PREDICTOR=2"],
+    "archive": ["-p", "deflate", "--co", "ZLEVEL=1", "--co", "PREDICTOR=2"],
 }
 COLLECTION = {
     "type": "Collection",

@@ -76,9 +76,9 @@ def gdal_commands(source: Source, path: Path, out: Path) -> Iterator[list[str]]:
               "OVERVIEW_RESAMPLING=AVERAGE", "-co", "BIGTIFF=IF_SAFER"]  # fmt: skip
     yield ["gdal_translate", *common, *source.scale, "-co", "COMPRESS=JPEG", "-co",
            "QUALITY=85", str(path), str(out / "jpeg.tif")]  # fmt: skip
-    for codec in ("DEFLATE", "LZW"):
-        yield ["gdal_translate", *common, "-co", f"COMPRESS={codec}", "-co",
-               "PREDICTOR=YES", str(path), str(out / f"{codec}.tif")]  # fmt: skip
+    for level in ((), ("-co", "LEVEL=1")):
+        yield ["gdal_translate", *common, "-co", "COMPRESS=DEFLATE", *level, "-co",
+               "PREDICTOR=YES", str(path), str(out / f"{len(level)}.tif")]  # fmt: skip
 
 
 def rio_commands(source: Source, path: Path, out: Path) -> Iterator[list[str]]:
@@ -93,9 +93,9 @@ def rio_commands(source: Source, path: Path, out: Path) -> Iterator[list[str]]:
         subprocess.run([*command, str(path), str(shown)], check=True)
     yield [*rio, "-p", "jpeg", "--co", "JPEG_QUALITY=85", str(shown),
            str(out / "jpeg.tif")]  # fmt: skip
-    for codec in ("deflate", "lzw"):
-        yield [*rio, "-p", codec, "--co", f"PREDICTOR={source.predictor}", str(path),
-               str(out / f"{codec}.tif")]  # fmt: skip
+    for level in ((), ("--co", "ZLEVEL=1")):
+        yield [*rio, "-p", "deflate", *level, "--co", f"PREDICTOR={source.predictor}",
+               str(path), str(out / f"{len(level)}.tif")]  # fmt: skip
 
 
 def our_commands(_: Source, path: Path, out: Path) -> Iterator[list[str]]:

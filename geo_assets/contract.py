@@ -180,7 +180,7 @@ class RasterContract(DatasetContract):
     """Statistics per H3 cell."""
     writer: Literal["stream", "gdal"] = "stream"
     """`stream`: one decode for all tiers; `gdal`: GDAL's COG driver, tier by tier."""
-    archive_codec: Literal["lzw", "zstd"] = "lzw"
+    archive_codec: Literal["deflate", "lzw", "zstd"] = "deflate"
     """Lossless compression of the archive tier."""
     limits: RasterLimits = RasterLimits()
     """What a single file may cost."""

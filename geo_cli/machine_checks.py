@@ -24,6 +24,7 @@ def check_machine(settings: Settings) -> list[Finding]:
         check_python(),
         check_gdal(),
         check_drivers(),
+        check_vector_drivers(),
         check_codecs(),
         check_proj(),
         *map(check_disk, *zip(*_disks(settings), strict=True)),
@@ -69,6 +70,23 @@ def check_drivers() -> Finding:
         found=f"missing: {', '.join(missing)}" if missing else f"{len(there)} drivers",
         expected=", ".join(DRIVERS),
         fix=f"unset GDAL_SKIP and GDAL_DRIVER_PATH; {REINSTALL}",
+    )
+
+
+def check_vector_drivers() -> Finding:
+    """The drivers of pyogrio's GDAL, which is not rasterio's."""
+    import pyogrio
+
+    from geo_assets.vector.gdal import DRIVERS as VECTOR_DRIVERS
+
+    there = pyogrio.list_drivers(read=True)
+    missing = sorted(VECTOR_DRIVERS - there.keys())
+    return Finding(
+        name="vector-drivers",
+        ok=not missing,
+        found=f"missing: {', '.join(missing)}" if missing else f"{len(there)} drivers",
+        expected=", ".join(sorted(VECTOR_DRIVERS)),
+        fix="unset OGR_SKIP and GDAL_DRIVER_PATH; make install: pyogrio brings GDAL",
     )
 
 

@@ -40,7 +40,7 @@ class Facts(BaseModel):
 class TierOptions(Facts):
     """What a dataset may choose."""
 
-    archive_codec: Literal["lzw", "zstd"] = "lzw"
+    archive_codec: Literal["deflate", "lzw", "zstd"] = "deflate"
     writer: Writer = "stream"
     jpeg_quality: int = Field(default=85, ge=1, le=100)
 
@@ -183,7 +183,8 @@ def _recipe(profile: RasterProfile, tier: Tier, options: TierOptions) -> Recipe:
             # ISA-L: level 2 packs floats as tightly as 3, at 1.5 times the speed
             codec, level = "deflate", 2 if profile.dtype.startswith("float") else 3
         case Tier.ARCHIVE:
-            codec, level = options.archive_codec, 3
+            codec = options.archive_codec
+            level = 1 if codec == "deflate" else 3  # ISA-L: the least effort
     return Recipe(tier=tier, codec=codec, level=level, predictor=predictor)
 
 

@@ -253,7 +253,8 @@ def test_a_daemon_is_alive_as_long_as_its_heartbeat_is_fresh(
 
 
 def test_a_gdal_without_a_driver_and_the_exit_code(settings):
-    environment = {**settings.variables(), "GDAL_SKIP": "COG JP2OpenJPEG"}
+    skipped = {"GDAL_SKIP": "COG JP2OpenJPEG", "OGR_SKIP": "GPKG"}
+    environment = {**settings.variables(), **skipped}
     done = subprocess.run(
         [sys.executable, "-m", "geo_cli.main", "doctor", "--json"],
         env=environment,
@@ -264,5 +265,6 @@ def test_a_gdal_without_a_driver_and_the_exit_code(settings):
     )
     found = {one["name"]: one for one in json.loads(done.stdout)}
     assert found["gdal-drivers"]["found"] == "missing: COG, JP2OpenJPEG"
+    assert found["vector-drivers"]["found"] == "missing: GPKG"
     assert found["gdal-codecs"]["ok"]
     assert done.returncode == 1

@@ -208,7 +208,7 @@ def test_nodata_of_64_bits_is_kept_exactly(dtype, nodata, tmp_path):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("codec", ["lzw", "zstd"])
+@pytest.mark.parametrize("codec", ["deflate", "lzw", "zstd"])
 def test_the_archive_codec_is_the_one_that_was_chosen(codec, tmp_path):
     source = write_raster(tmp_path / "a.tif", rgb(), photometric="RGB")
     tiers = make_tiers(source, archive_codec=codec)

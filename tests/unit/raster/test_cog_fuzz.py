@@ -38,7 +38,7 @@ def rasters(draw):
         "compress": draw(st.sampled_from([None, "lzw", "deflate"])),
         "seed": draw(st.integers(0, 9)),
         "holes": draw(st.sampled_from([0.0, 0.01, 0.5, 1.0])),
-        "archive_codec": draw(st.sampled_from(["lzw", "zstd"])),
+        "archive_codec": draw(st.sampled_from(["deflate", "lzw", "zstd"])),
         "threads": draw(st.integers(1, 2)),
     }
 
