@@ -71,12 +71,18 @@ def legal_name(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name.replace("ß", "ss").lower())
     plain = re.sub("[\u0300-\u036f]", "", plain)  # accents of Latin, Greek, Cyrillic
     plain = unicodedata.normalize("NFC", plain).lower()  # NFKD took Hangul apart
-    plain = re.sub(r"\W+", "_", plain).strip("_")
+    plain = "".join(char if _may_be_in_a_name(char) else " " for char in plain)
+    plain = re.sub(" +", "_", plain).strip("_")
     if not plain:
         return _UNNAMED
     if not plain[0].isalpha():
         plain = f"f_{plain}"
     return f"{plain}_" if plain in AVOIDED else plain
+
+
+def _may_be_in_a_name(char: str) -> bool:
+    """Letters and digits as identifiers have them: not counting rods, not ²."""
+    return f"a{char}".isidentifier()
 
 
 def _unused_name(name: str, used: set[str]) -> str:

@@ -84,6 +84,7 @@ def test_half_a_surrogate_pair_is_a_name_too():
 @example(["a", "a_2", "A", "a_2"])
 @example(["x" * 63, "x" * 64, "x" * 65])
 @example(["order", "order_", "ORDER"])
+@example(["\U0001d360", "a\u00b2"])  # numbers, but no digits
 def test_any_names_become_legal_and_unique(names):
     columns = planned(names)
     check(columns, names)
