@@ -12,6 +12,7 @@ from tenacity.wait import wait_fixed
 from geo_assets.errors import SourceError
 from geo_assets.workers import WorkerDeadlineError, WorkerDiedError
 from geo_resources.blobs import BlobChangedError
+from geo_resources.ledger_rows import ClaimHeldError
 from geo_resources.tables_model import TableChangedError
 
 Category = Literal["permanent", "transient", "bug"]
@@ -33,13 +34,17 @@ def category(error: BaseException) -> Category:
 
     >>> category(ConnectionResetError()), category(KeyError("x"))
     ('transient', 'bug')
+    >>> category(ClaimHeldError("a run is at work on it"))
+    'transient'
     """
     if isinstance(error, SourceError):
         return "permanent"
     if isinstance(error, WorkerDeadlineError | WorkerDiedError):
         return "bug"  # the file may be the cause: not again in this run
-    if isinstance(error, ConnectionError | TimeoutError | TableChangedError):
+    if isinstance(error, ConnectionError | TimeoutError):
         return "transient"
+    if isinstance(error, TableChangedError | ClaimHeldError):
+        return "transient"  # somebody else is at work there
     return "transient" if _is_of_a_service(error) else "bug"
 
 
