@@ -1,39 +1,27 @@
 """Ask the outside world again whether a published raster is still what was promised."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geo_assets.contract import RasterContract, TierName
 from geo_assets.errors import SourceError
 from geo_assets.raster.products import SILVER, product_name
 from geo_assets.witness import Verdict
-from geo_resources.database import Database
-from geo_resources.ledger import KnownFile
-from geo_resources.storage import Storage
+from geo_assets.witness import Witness as AnyWitness
 
 if TYPE_CHECKING:
     from geo_assets.raster.facts import RasterFacts
     from geo_assets.raster.verify import CogReport
 
 
-@dataclass(frozen=True)
-class Witness:
-    """One file's row of the ledger, and the places to look."""
+Witness = AnyWitness[RasterContract]
 
-    contract: RasterContract
-    file: KnownFile
-    storage: Storage
-    database: Database
-    folder: Path
 
-    @property
-    def facts(self) -> "RasterFacts":
-        """What the run that made the products has found out."""
-        from geo_assets.raster.facts import RasterFacts
+def facts_of(witness: Witness) -> "RasterFacts":
+    """What the run that made the products has found out."""
+    from geo_assets.raster.facts import RasterFacts
 
-        return RasterFacts.model_validate(self.file.facts)
+    return RasterFacts.model_validate(witness.file.facts)
 
 
 def source_is_valid(witness: Witness) -> Verdict:
@@ -79,9 +67,9 @@ def _read_back(witness: Witness, tier: TierName) -> "CogReport | None":
     from geo_assets.raster.tiers import Tier
     from geo_assets.raster.verify import verify_cog
 
-    cog = witness.facts.cogs.get(Tier(tier))
+    cog = facts_of(witness).cogs.get(Tier(tier))
     if cog is None:
         return None
     name = product_name(witness.contract.name, witness.file.blob, tier)
     fetched = witness.storage.fetch(SILVER, name, witness.folder)
-    return verify_cog(fetched.path, cog, witness.facts.profile)
+    return verify_cog(fetched.path, cog, facts_of(witness).profile)

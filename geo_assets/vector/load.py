@@ -142,7 +142,8 @@ class Loader:
         staging = tables.staging_name(spec.name, self._row.id)
         self._make(spec, staging, planned)
         streamed = self._fill(spec, staging, send)
-        tables.index_staging(self._database, staging, spec)
+        if self._becomes_table(spec, planned):
+            tables.index_staging(self._database, staging, spec)
         with self._database.transaction() as connection:
             measured = tables.measure(connection, staging)
         if measured.rows != streamed.tally.rows_loaded:
@@ -165,6 +166,18 @@ class Loader:
                         connection, spec.name, row.container, row.blob
                     )
                 tables.create_staging(connection, spec, staging, number)
+        except tables.TableError as error:
+            raise refusal(error) from error
+
+    def _becomes_table(self, spec: "TableSpec", planned: "PlannedTable") -> bool:
+        """Whether staging will be the table; else indexes on it would be in vain."""
+        load, mode = (
+            load_of(self._contract, self._row, planned),
+            mode_of(self._contract),
+        )
+        try:
+            with self._database.transaction() as connection:
+                return tables.will_need_indexes(connection, spec, load, mode=mode)
         except tables.TableError as error:
             raise refusal(error) from error
 

@@ -1,40 +1,28 @@
 """Ask the outside world again whether a published vector file is still as promised."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geo_assets.contract import VectorContract
 from geo_assets.errors import SourceError
 from geo_assets.vector.verdict import answers
 from geo_assets.witness import Verdict
+from geo_assets.witness import Witness as AnyWitness
 from geo_resources import tables
-from geo_resources.database import Database
-from geo_resources.ledger import KnownFile
-from geo_resources.storage import Storage
 from geo_resources.tables import TableFacts
 
 if TYPE_CHECKING:
     from geo_assets.vector.facts import LoadedTable, VectorFacts
 
 
-@dataclass(frozen=True)
-class Witness:
-    """One file's row of the ledger, and the places to look."""
+Witness = AnyWitness[VectorContract]
 
-    contract: VectorContract
-    file: KnownFile
-    storage: Storage
-    database: Database
-    folder: Path
 
-    @property
-    def facts(self) -> "VectorFacts":
-        """What the run that loaded the tables has found out."""
-        from geo_assets.vector.facts import VectorFacts
+def facts_of(witness: Witness) -> "VectorFacts":
+    """What the run that loaded the tables has found out."""
+    from geo_assets.vector.facts import VectorFacts
 
-        return VectorFacts.model_validate(self.file.facts)
+    return VectorFacts.model_validate(witness.file.facts)
 
 
 def source_is_valid(witness: Witness) -> Verdict:
@@ -60,7 +48,7 @@ def _ask(check: str) -> Callable[[Witness], Verdict]:
         if missing or not witness.file.facts:
             gone = ", ".join(missing) or "every table"
             return Verdict(passed=False, found=f"{gone} is not there")
-        facts = witness.facts.model_copy(update={"tables": _measured(witness)})
+        facts = facts_of(witness).model_copy(update={"tables": _measured(witness)})
         given = {one.check: one for one in answers(witness.contract, facts, ())}
         answer = given[check]
         return Verdict(passed=answer.passed, found=answer.found)
@@ -84,7 +72,7 @@ def _measured(witness: Witness) -> tuple["LoadedTable", ...]:
     """Facts of the load, with what PostGIS says today put over them."""
     found = []
     with witness.database.transaction() as connection:
-        for table in witness.facts.tables:
+        for table in facts_of(witness).tables:
             now = tables.measure(connection, table.name, validity_rows=None)
             rows = tables.rows_of(
                 connection, table.name, witness.file.container, witness.file.blob

@@ -32,26 +32,10 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def loader(database_url):
-    database = Database(url=database_url)
-    yield Loader(database)
-    database.close()
-
-
-@pytest.fixture
 def reader(database_url):
     reader = Database(url=database_url, role=READER)
     yield Loader(reader)
     reader.close()
-
-
-@pytest.fixture
-def login(database_url):
-    """The login, acting as the loader."""
-    with connect(database_url) as connection:
-        connection.autocommit = True
-        connection.execute("SET ROLE strata_loader")
-        yield connection
 
 
 ALL_TYPES = {

@@ -5,35 +5,17 @@ from dataclasses import replace
 import pytest
 from psycopg import sql
 
-from geo_resources.database import Database, connect
 from geo_resources.tables import (
     RowsLostError,
     SchemaConflictError,
 )
 from tests.integration.tables_world import (
-    Loader,
     load_of,
     spec_of,
     values,
 )
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def loader(database_url):
-    database = Database(url=database_url)
-    yield Loader(database)
-    database.close()
-
-
-@pytest.fixture
-def login(database_url):
-    """The login, acting as the loader."""
-    with connect(database_url) as connection:
-        connection.autocommit = True
-        connection.execute("SET ROLE strata_loader")
-        yield connection
 
 
 def test_grants_follow_the_name(loader, login):

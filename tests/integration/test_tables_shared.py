@@ -3,7 +3,6 @@
 import pytest
 
 from geo_resources import tables
-from geo_resources.database import Database, connect
 from geo_resources.tables import (
     AppendOnlyConflictError,
     SchemaConflictError,
@@ -11,7 +10,6 @@ from geo_resources.tables import (
 )
 from tests.integration.tables_world import (
     SQUARE,
-    Loader,
     by_blob,
     later,
     load_of,
@@ -25,22 +23,6 @@ from tests.integration.tables_world import (
 )
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def loader(database_url):
-    database = Database(url=database_url)
-    yield Loader(database)
-    database.close()
-
-
-@pytest.fixture
-def login(database_url):
-    """The login, acting as the loader."""
-    with connect(database_url) as connection:
-        connection.autocommit = True
-        connection.execute("SET ROLE strata_loader")
-        yield connection
 
 
 def test_rows_of_a_file_are_replaced_together(loader):

@@ -3,9 +3,7 @@
 import pytest
 
 from geo_resources import tables
-from geo_resources.database import Database, connect
 from tests.integration.tables_world import (
-    Loader,
     by_blob,
     load_of,
     numbers,
@@ -15,22 +13,6 @@ from tests.integration.tables_world import (
 )
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def loader(database_url):
-    database = Database(url=database_url)
-    yield Loader(database)
-    database.close()
-
-
-@pytest.fixture
-def login(database_url):
-    """The login, acting as the loader."""
-    with connect(database_url) as connection:
-        connection.autocommit = True
-        connection.execute("SET ROLE strata_loader")
-        yield connection
 
 
 def withdraw(loader, blob, name="lots"):

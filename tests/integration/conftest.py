@@ -1,0 +1,22 @@
+"""What tests of the tables share: the loader's database, and a person's login."""
+
+import pytest
+
+from geo_resources.database import Database, connect
+from tests.integration.tables_world import Loader
+
+
+@pytest.fixture
+def loader(database_url):
+    database = Database(url=database_url)
+    yield Loader(database)
+    database.close()
+
+
+@pytest.fixture
+def login(database_url):
+    """The login, acting as the loader."""
+    with connect(database_url) as connection:
+        connection.autocommit = True
+        connection.execute("SET ROLE strata_loader")
+        yield connection
