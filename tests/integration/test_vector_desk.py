@@ -1,5 +1,6 @@
 """geo_assets.vector: datasets made by YAML alone, on real storage and PostGIS."""
 
+import dagster as dg
 import geopandas as gpd
 import pyogrio
 import pytest
@@ -359,6 +360,22 @@ def test_rows_that_lie_nowhere_make_no_table(world):
     assert verdict(rows, "plain/nowhere.geojson") == ("rejected", "NO_GEOMETRY")
     made = "SELECT count(*) AS n FROM ops.tables WHERE blob LIKE '%%nowhere%%'"
     assert world.ask(made) == [{"n": 0}]
+
+
+def test_checks_executed_by_hand_ask_the_table_again(world):
+    put(world, "plain/asked.geojson", points("a", "b"))
+    rows = world.arrive()
+    (table,) = [one["table"] for one in rows["plain/asked.geojson"]["products"][:1]]
+    key = dg.AssetKey(["plain", "table"])
+    assert set(world.ask_checks(key, "plain/asked.geojson").values()) == {True}
+    world.ask("DELETE FROM {} WHERE fid = 1", of=(table.removeprefix("geo."),))
+    found = world.ask_checks(key, "plain/asked.geojson")
+    assert [name for name, passed in found.items() if not passed] == ["counts_match"]
+    for thing in ("validated", "item"):
+        key = dg.AssetKey(["plain", thing])
+        found = world.ask_checks(key, "plain/asked.geojson")
+        assert found
+        assert all(found.values())
 
 
 def test_a_name_that_somebody_took_is_refused(world):

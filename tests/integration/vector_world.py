@@ -116,6 +116,18 @@ class VectorWorld:
         tags = {**request.tags, "dagster/run_key": str(request.run_key)}
         job.execute_in_process(instance=self._instance, tags=tags, raise_on_error=False)
 
+    def ask_checks(self, asset: dg.AssetKey, partition: str) -> dict[str, bool]:
+        """Whether each check on an asset passes, executed by hand for a partition."""
+        graph = self._defs.resolve_asset_graph()
+        keys = graph.get_check_keys_for_assets({asset})
+        job = self._defs.resolve_implicit_global_asset_job_def()
+        done = job.get_subset(asset_selection=set(), asset_check_selection=keys)
+        done = done.execute_in_process(
+            instance=self._instance, tags={"dagster/partition": partition}
+        )
+        found = done.get_asset_check_evaluations()
+        return {one.check_name: one.passed for one in found}
+
     def rows(self) -> dict[str, dict[str, Any]]:
         """The ledger's newest row of each blob."""
         query = "SELECT * FROM ops.ledger ORDER BY id"
