@@ -12,7 +12,8 @@ and is counted, checked and published by a swap (geopandas makes no key).
 Wall and CPU time of ogr2ogr are of its process; of geopandas without its imports; of
 ours of a file in a run that is under way (`--cold` shows the first file of a run, from
 the start of its process). CPU of PostgreSQL's processes is a column of its own. Peak
-memory of ours is of the run and its largest worker; what they share counts in both.
+memory of ours is of its largest worker, libraries included; the run only passes on
+what the worker writes.
 
 geopandas needs GeoAlchemy2, ogr2ogr Debian's gdal-bin: what is missing is said.
 `--packages` names a folder with GeoAlchemy2, if it is not in the environment.

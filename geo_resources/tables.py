@@ -1,10 +1,11 @@
 """Tables of vector files, as runs and commands call them: `tables.publish_table(...)`.
 
 A file goes: `check_target`; `register_source` for a shared table; `create_staging`;
-`copy_rows`; `index_staging`; `measure`; `prepare_target`; `publish_table`. Every
-function works in the transaction it is given and commits nothing, but for
-`index_staging`, which needs two connections. Each step may be repeated after a kill at
-any point: only the commit of `publish_table` changes what readers see. The parts:
+`copy_rows`; `index_staging`; `analyze_staging`; `prepare_target`; `publish_table`.
+Every function works in the transaction it is given and commits nothing, but for
+`index_staging` and `analyze_staging`, which need two connections. Each step may be
+repeated after a kill at any point: only the commit of `publish_table` changes what
+readers see. The parts:
 
 - `tables_staging`, `tables_measure`: rows on their way, out of sight;
 - `tables_publish`: the moment they are seen, by `tables_swap` or `tables_rows`;
@@ -19,7 +20,7 @@ from geo_resources.tables_catalogue import (
     register_source,
     sources_of,
 )
-from geo_resources.tables_indexes import index_staging
+from geo_resources.tables_indexes import analyze_staging, index_staging
 from geo_resources.tables_locks import lock_exclusively, lock_tables
 from geo_resources.tables_measure import measure, rows_of, sample_geometries
 from geo_resources.tables_model import (
@@ -78,6 +79,7 @@ __all__ = [
     "TableSpec",
     "TableTakenError",
     "TableWithdrawal",
+    "analyze_staging",
     "check_target",
     "copy_rows",
     "create_staging",

@@ -1,13 +1,15 @@
-"""Indexes and statistics of a table whose rows are in."""
+"""Indexes and statistics of a table whose rows are in, two at a time."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from geo_resources.tables_measure import measure
 from geo_resources.tables_model import (
     FID,
     PRIMARY_KEY,
     SOURCE_ID,
     SPATIAL_INDEX,
+    TableFacts,
     TableSpec,
     Transactions,
     index_name,
@@ -21,7 +23,7 @@ _SORT_MEMORY = "256MB"  # the default of 64 MB sorts a million keys on disk
 
 
 def index_staging(database: Transactions, staging: str, spec: TableSpec) -> None:
-    """Primary key and spatial index side by side, then ANALYZE.
+    """Primary key and spatial index, built side by side.
 
     The key of a shared table is (source_id, fid): no file can be in it twice.
     """
@@ -33,7 +35,6 @@ def index_staging(database: Transactions, staging: str, spec: TableSpec) -> None
             build.result()
     with database.transaction() as connection, patient(connection):
         add_key(connection, staging)
-        analyze(connection, staging)
 
 
 def _build_key(database: Transactions, staging: str, spec: TableSpec) -> None:
@@ -83,6 +84,21 @@ def build_spatial(connection: "Connection", name: str) -> None:
 def _sort_in_memory(connection: "Connection") -> None:
     set_memory = "SELECT set_config('maintenance_work_mem', %s, true)"
     connection.execute(set_memory, [_SORT_MEMORY])
+
+
+def analyze_staging(database: Transactions, staging: str) -> TableFacts:
+    """ANALYZE, and `measure` beside it: each keeps a core busy."""
+    with ThreadPoolExecutor(1) as pool:
+        analyzed = pool.submit(_analyze, database, staging)
+        with database.transaction() as connection:
+            measured = measure(connection, staging)
+        analyzed.result()
+    return measured
+
+
+def _analyze(database: Transactions, staging: str) -> None:
+    with database.transaction() as connection, patient(connection):
+        analyze(connection, staging)
 
 
 def analyze(connection: "Connection", name: str) -> None:

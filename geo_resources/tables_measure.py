@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 VALIDITY_ROWS = 20_000
+VALIDITY_BYTES = 16 << 20  # of rows as they are stored: large geometries take long
 
 
 def measure(
@@ -18,7 +19,8 @@ def measure(
 ) -> TableFacts:
     """Count, measure and check the rows of a table in schema `geo`.
 
-    Reads the table once, and for validity once more as far as `validity_rows` go.
+    Reads the table once, and for validity once more as far as `validity_rows` and
+    `VALIDITY_BYTES` go.
 
     Args:
         connection: in a transaction.
@@ -35,9 +37,18 @@ def measure(
         if GEOM not in state.columns:
             return _facts(state, _count(connection, name), [], (0, 0))
         by_type = _by_type(connection, name, state)
-        total = sum(row[1] for row in by_type)
-        validity = _validity(connection, name, total, validity_rows)
-        return _facts(state, (total, _bytes(connection, state)), by_type, validity)
+        size = sum(row[1] for row in by_type), _bytes(connection, state)
+        validity = _validity(connection, name, _share(size, validity_rows))
+        return _facts(state, size, by_type, validity)
+
+
+def _share(size: tuple[int, int], most_rows: int | None) -> float | None:
+    """Share of the rows that is checked; None: all."""
+    rows, stored = size
+    if most_rows is None:
+        return None
+    share = min(most_rows / max(rows, 1), VALIDITY_BYTES / max(stored, 1))
+    return share if share < 1 else None
 
 
 def _facts(
@@ -119,7 +130,7 @@ FROM (
 
 
 def _validity(
-    connection: "Connection", name: str, total: int, limit: int | None
+    connection: "Connection", name: str, share: float | None
 ) -> tuple[int, int]:
     """How many geometries were checked, and how many of them are invalid.
 
@@ -128,9 +139,9 @@ def _validity(
     from psycopg import sql
 
     sample = sql.SQL("")
-    if limit is not None and total > limit:
-        share = sql.Literal(100.0 * limit / total)
-        sample = sql.SQL(" TABLESAMPLE SYSTEM ({})").format(share)
+    if share is not None:
+        percent = sql.Literal(100 * share)
+        sample = sql.SQL(" TABLESAMPLE SYSTEM ({})").format(percent)
     query = sql.SQL(
         "SELECT count(geom), count(*) FILTER (WHERE NOT ST_IsValid(geom)) FROM {}{}"
     )

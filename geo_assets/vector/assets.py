@@ -8,6 +8,9 @@ from geo_assets.vector.checks import build_vector_checks
 from geo_assets.vector.desk import VectorDesk
 from geo_assets.vector.specs import file_specs
 
+_MODULES = ("chain", "finish", "warm")  # that the workers run
+CHAIN = tuple(f"geo_assets.vector.{name}" for name in _MODULES)
+
 
 def build_vector_defs(contract: VectorContract) -> dg.Definitions:
     """All definitions of one vector dataset."""
@@ -20,5 +23,5 @@ def build_vector_defs(contract: VectorContract) -> dg.Definitions:
         file_specs(contract),
         build_vector_checks(contract),
         open_desk,
-        chain=["geo_assets.vector.chain", "geo_assets.vector.finish"],
+        chain=CHAIN,
     )

@@ -1,6 +1,5 @@
 """The .dbf of a shapefile: whether it is whole, and what its text is written in."""
 
-import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ _HEADER = struct.Struct(
     "<BBBBIHH"
 )  # version, date, records, bytes of header, of record
 _FIELD_BYTES = 32
-_ROWS_AT_ONCE = 65536
+_AT_ONCE_BYTES = 16 << 20
 _FALLBACKS = ("UTF-8", "CP1252", "ISO-8859-1")
 _NEWLINE = 10
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -133,15 +132,13 @@ def _pieces(dbf: Dbf, cut: str | None = None) -> Iterator[bytes]:
     yield b"\n".join(dbf.names)
     if not dbf.records or not dbf.texts:
         return
-    with (
-        dbf.path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-    ):
-        for start in range(0, dbf.records, _ROWS_AT_ONCE):
-            rows = min(_ROWS_AT_ONCE, dbf.records - start)
-            size, at = dbf.record_bytes, dbf.header_bytes + start * dbf.record_bytes
-            block = np.frombuffer(mapped[at : at + rows * size], np.uint8)
-            table = block.reshape(rows, size)
+    size = dbf.record_bytes
+    at_once = max(1, _AT_ONCE_BYTES // size)
+    with dbf.path.open("rb") as file:
+        file.seek(dbf.header_bytes)
+        for start in range(0, dbf.records, at_once):
+            rows = min(at_once, dbf.records - start)
+            table = np.fromfile(file, np.uint8, rows * size).reshape(rows, size)
             for first, last in dbf.texts:
                 yield from _column(table[:, first:last], cut)
 

@@ -144,8 +144,7 @@ class Loader:
         streamed = self._fill(spec, staging, send)
         if self._becomes_table(spec, planned):
             tables.index_staging(self._database, staging, spec)
-        with self._database.transaction() as connection:
-            measured = tables.measure(connection, staging)
+        measured = tables.analyze_staging(self._database, staging)
         if measured.rows != streamed.tally.rows_loaded:
             message = (
                 f"{measured.rows} rows are in {staging}, "

@@ -21,7 +21,7 @@ from geo_assets.vector.geometry import (
 )
 from geo_assets.vector.opening import Opening
 from geo_assets.vector.points import clean_points
-from geo_assets.vector.rings import settle_rings
+from geo_assets.vector.polygons import settle_polygons
 from geo_assets.vector.shapes import (
     CUT,
     DIMENSIONS_ADDED,
@@ -66,7 +66,7 @@ def clean_shapes(column: pa.BinaryArray, how: ShapeRules) -> Shapes:
     elif shapes.heads.present.any():
         # NaN in hostile coordinates makes numpy warn: rows are checked for it.
         with np.errstate(invalid="ignore", over="ignore"):
-            _Mending(shapes, how, settle_rings(shapes, how)).run()
+            _Mending(shapes, how, settle_polygons(shapes, how)).run()
     return shapes
 
 

@@ -148,7 +148,7 @@ class Loader:
         assert copied == len(rows)
         if index:
             tables.index_staging(self.database, staging, spec)
-        return staging, self.transact(tables.measure, staging)
+        return staging, tables.analyze_staging(self.database, staging)
 
     def load(
         self,

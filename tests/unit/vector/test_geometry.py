@@ -1,4 +1,4 @@
-"""geo_assets.vector.geometry, .wkb, .curves, .rings and .mend"""
+"""geo_assets.vector.geometry, .wkb, .curves and .mend"""
 
 import math
 import struct
@@ -18,7 +18,6 @@ from geo_assets.vector.flat import is_flat, surely_flat
 from geo_assets.vector.geometry import extract, plan_geometry, repair, rfc7946
 from geo_assets.vector.mend import clean_shapes
 from geo_assets.vector.model import Family
-from geo_assets.vector.rings import are_simple
 from geo_assets.vector.shapes import Refusal, ShapeRules
 from geo_assets.vector.wkb import (
     KINDS,
@@ -234,47 +233,6 @@ def test_collections_may_be_nested_as_deep_as_the_dataset_allows():
 
 
 # Validity without a library
-
-points_of_rings = st.integers(3, 16).flatmap(
-    lambda n: st.lists(
-        st.tuples(st.integers(0, 5), st.integers(0, 5))
-        | st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
-        min_size=n,
-        max_size=n,
-    )
-)
-
-
-@settings(deadline=None)
-@given(st.lists(points_of_rings, min_size=1, max_size=9), st.sampled_from([0.0, 5e6]))
-def test_what_is_taken_to_be_simple_is_valid(rings, shift):
-    for ring in rings:
-        closed = np.array([*ring, ring[0]], float)[None] + shift
-        if are_simple(closed)[0]:
-            assert shapely.is_valid(shapely.Polygon(closed[0]))
-
-
-@settings(deadline=None)
-@given(st.integers(3, 16), st.floats(0.1, 100), st.floats(0, 7), st.floats(-1e6, 1e6))
-def test_regular_polygons_are_seen_to_be_simple(corners, radius, turn, x):
-    angles = turn + np.arange(corners + 1) % corners * math.tau / corners
-    ring = np.column_stack([x + radius * np.cos(angles), radius * np.sin(angles)])
-    assert are_simple(ring[None])[0]
-
-
-@pytest.mark.parametrize("text", [SQUARE, "POLYGON((0 0,4 0,4 2,2 2,2 4,0 4,0 0))"])
-def test_buildings_are_seen_to_be_simple(text):
-    assert are_simple(shapely.get_coordinates(shapely.from_wkt(text))[None])[0]
-
-
-@pytest.mark.parametrize(
-    "text", [BOWTIE, SPIKE, LINE_LIKE, "POLYGON((0 0,1 1,1 nan,0 0))"]
-)
-def test_other_rings_are_left_to_geos(text):
-    with np.errstate(invalid="ignore"):
-        points = shapely.get_coordinates(shapely.from_wkt(text))
-    assert not are_simple(points[None])[0]
-
 
 def random_geometries(seed, count=60):
     """Polygons as they come: simple, crossed, with holes, multi, null."""
