@@ -24,16 +24,17 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from geo_assets.contract import VectorContract
+from geo_assets.vector.assets import CHAIN
 from geo_assets.vector.load import Loader, Staged
-from geo_assets.workers import Workers, deadline_seconds, open_workers
+from geo_assets.workers import Workers, open_workers
 from geo_cli import bootstrap
 from geo_cli.cluster import Cluster
 from geo_cli.processes import server_account
 from geo_resources import ledger, tables
 from geo_resources.database import Database, migrate
 from geo_resources.ledger import LedgerRow
+from geo_resources.limits import WorkerLimits
 
-CHAIN = ("geo_assets.vector.chain", "geo_assets.vector.finish")
 DATASET, RUN, CONTAINER = "bench", "bench-run", "bronze"
 PEERS = "peer"  # schema of the others' tables
 Json = dict[str, Any]
@@ -136,15 +137,14 @@ class Run:
         task = VectorTask(
             path=path, work=work, blob=blob, contract=contract, threads=threads
         )
-        deadline = deadline_seconds(row.bytes)
-        plan = self._workers.call(plan_vector, deadline, task)
+        plan = self._workers.call(plan_vector, row.bytes, task)
         known = time.perf_counter()
         loader = Loader(self._database, contract, row, folder)
 
         def load(planned: PlannedTable) -> Staged:
             def send(fifo: Path) -> Streamed:
                 return self._workers.call(
-                    stream_table, deadline, task, plan.source, planned, fifo, SAMPLE
+                    stream_table, row.bytes, task, plan.source, planned, fifo, SAMPLE
                 )
 
             return loader.load(planned, send)
@@ -154,7 +154,7 @@ class Run:
 
 @contextmanager
 def costs() -> Iterator[Json]:
-    """CPU time of this process and its workers; peak memory, of the largest worker."""
+    """CPU time of this process and its workers; peak memory of the largest worker."""
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     for one in processes:
         Path(f"/proc/{one.pid}/clear_refs").write_text("5", encoding="ascii")
@@ -162,8 +162,8 @@ def costs() -> Iterator[Json]:
     cost: Json = {}
     yield cost
     cost["cpu_s"] = sum(sum(one.cpu_times()[:2]) - before[one.pid] for one in processes)
-    run, *workers = (peak_mb(one.pid) for one in processes)
-    cost["rss_mb"] = run + max(workers, default=0.0)
+    _, *workers = (peak_mb(one.pid) for one in processes)
+    cost["rss_mb"] = max(workers, default=0.0)
 
 
 def peak_mb(pid: int) -> float:
@@ -257,7 +257,7 @@ def serve(workdir: Path) -> None:
 def opened(url: str) -> Iterator[Run]:
     """A run, with its workers and its connections."""
     database = Database(url=url)
-    with open_workers(os.cpu_count() or 1, *CHAIN) as workers:
+    with open_workers(os.cpu_count() or 1, WorkerLimits(), *CHAIN) as workers:
         yield Run(database, workers)
     database.close()
 

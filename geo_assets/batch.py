@@ -14,14 +14,21 @@ from typing import Generic, Protocol, TypeVar, cast
 import dagster as dg
 
 from geo_assets.errors import DuplicateError, SourceError
-from geo_assets.faults import category, fault_code, retrying
-from geo_resources.ledger import LedgerRow
+from geo_assets.fault_report import FaultReport, report_fault, traceback_of
+from geo_assets.faults import diagnose
+from geo_assets.pace import Pace
+from geo_assets.patience import Patience
+from geo_resources.breakers import Service
+from geo_resources.ledger import ClaimLostError, LedgerRow
 
 ResultT = TypeVar("ResultT")
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 LARGE_BYTES = 64 << 20  # larger files are worked on alone, with all cores
 FEW = 4  # a batch of fewer files says nothing of the dataset's health
+TO_PROCESS: tuple[Service, ...] = ("storage", "database")
+TO_PUBLISH: tuple[Service, ...] = ("storage", "database", "pgstac")
+TO_RECORD: tuple[Service, ...] = ("database",)
 
 
 @dataclass(frozen=True)
@@ -39,13 +46,23 @@ class Refused:
     row: LedgerRow
     error: SourceError
 
+    @property
+    def report(self) -> FaultReport:
+        """The error as ledger, events and logs say it."""
+        return report_fault(self.row, self.error)
+
 
 @dataclass(frozen=True)
 class Broken:
-    """A file that the platform could not bring through; it will be tried again."""
+    """A file that the platform could not bring through."""
 
     row: LedgerRow
     error: BaseException
+
+    @property
+    def report(self) -> FaultReport:
+        """The error as ledger, events and logs say it."""
+        return report_fault(self.row, self.error)
 
 
 class Desk(Protocol[ResultT]):
@@ -69,7 +86,7 @@ class Desk(Protocol[ResultT]):
         """Record a refusal in the ledger."""
         ...
 
-    def fail(self, broken: Broken, code: str) -> None:
+    def fail(self, broken: Broken) -> None:
         """Record a fault of the platform in the ledger."""
         ...
 
@@ -97,28 +114,31 @@ class BatchReport:
 
 
 def run_batch(
-    context: dg.AssetExecutionContext, rows: Sequence[LedgerRow], desk: Desk[ResultT]
+    context: dg.AssetExecutionContext,
+    rows: Sequence[LedgerRow],
+    desk: Desk[ResultT],
+    patience: Patience,
 ) -> BatchReport:
     """Carry every row through the desk, a few at a time, and tell Dagster of each.
 
     A refused or broken file does not touch the others. Results are published together
     when the last file is done; if that fails for good, one by one.
     """
-    cores = os.cpu_count() or 1
     done: list[Done[ResultT]] = []
     bad: list[Refused | Broken] = []
-    with ThreadPoolExecutor(cores, thread_name_prefix="file") as pool:
-        for outcome in _processed(pool, rows, desk, cores):
+    pace = Pace(context, rows)
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="file") as pool:
+        for outcome in _processed(pool, rows, desk, patience):
             if isinstance(outcome, Done):
                 done.append(outcome)
             else:
                 bad.append(outcome)
-                _settle(context, desk, outcome)
-            context.log.info(_progress(outcome, len(done) + len(bad), len(rows)))
-        for outcome in _published(pool, done, desk):
+                _settle(context, desk, patience, outcome)
+            context.log.info("%s; %s", _progress(outcome), pace.done(outcome.row))
+        for outcome in _published(pool, done, desk, patience):
             if not isinstance(outcome, Done):
                 bad.append(outcome)
-            _settle(context, desk, outcome)
+            _settle(context, desk, patience, outcome)
     wrong = tuple(one for one in bad if not isinstance(one.error, DuplicateError))
     return BatchReport(done=len(rows) - len(bad), bad=wrong)
 
@@ -127,17 +147,22 @@ def _processed(
     pool: ThreadPoolExecutor,
     rows: Sequence[LedgerRow],
     desk: Desk[ResultT],
-    cores: int,
+    patience: Patience,
 ) -> Iterator[Done[ResultT] | Refused | Broken]:
     """Outcomes as they come: small files side by side, then large ones alone."""
+    cores = os.cpu_count() or 1
+
+    def begin(row: LedgerRow, threads: int) -> Future[ResultT]:
+        return pool.submit(patience.call, TO_PROCESS, desk.process, row, threads)
+
     small = [row for row in rows if row.bytes <= LARGE_BYTES]
     threads = 1 if len(small) > 1 else cores
-    futures = {pool.submit(retrying(), desk.process, r, threads): r for r in small}
+    futures = {begin(row, threads): row for row in small}
     for future in as_completed(futures):
         yield _outcome(futures[future], future)
     for row in rows:
         if row.bytes > LARGE_BYTES:
-            yield _outcome(row, pool.submit(retrying(), desk.process, row, cores))
+            yield _outcome(row, begin(row, cores))
 
 
 def _outcome(
@@ -153,23 +178,28 @@ def _outcome(
 
 
 def _published(
-    pool: ThreadPoolExecutor, done: list[Done[ResultT]], desk: Desk[ResultT]
+    pool: ThreadPoolExecutor,
+    done: list[Done[ResultT]],
+    desk: Desk[ResultT],
+    patience: Patience,
 ) -> Iterator[Done[ResultT] | Refused | Broken]:
-    """Publish the batch as one; when that fails and time does not heal it, singly."""
+    """Publish the batch as one; when a file may be to blame for a failure, singly."""
     if not done:
         return
     if not desk.together and len(done) > 1:
         for one in done:
-            yield from _published(pool, [one], desk)
+            yield from _published(pool, [one], desk, patience)
         return
-    error = pool.submit(retrying(), desk.publish, done).exception()
-    if error is None:
-        yield from done
-        return
+
+    def publish(files: list[Done[ResultT]]) -> BaseException | None:
+        ended = pool.submit(patience.call, TO_PUBLISH, desk.publish, files)
+        return ended.exception()
+
+    error = publish(done)
     for one in done:
         last = error
-        if len(done) > 1 and category(error) == "bug":
-            last = pool.submit(retrying(), desk.publish, [one]).exception()
+        if error and len(done) > 1 and diagnose(error).may_be_the_files:
+            last = publish([one])
         yield one if last is None else _unpublished(one, last)
 
 
@@ -182,18 +212,30 @@ def _unpublished(one: Done[ResultT], error: BaseException) -> Refused | Broken:
 def _settle(
     context: dg.AssetExecutionContext,
     desk: Desk[ResultT],
+    patience: Patience,
     outcome: Done[ResultT] | Refused | Broken,
 ) -> None:
-    """Write a bad outcome into the ledger, and tell Dagster of any."""
-    if isinstance(outcome, Refused):
-        retrying()(desk.refuse, outcome)
-    elif isinstance(outcome, Broken):
-        context.log.error(
-            "%s: %s", outcome.row.blob, outcome.error, exc_info=outcome.error
-        )
-        retrying()(desk.fail, outcome, fault_code(outcome.error))
+    """Write a bad outcome into the ledger and the log, and tell Dagster of any."""
+    if not isinstance(outcome, Done):
+        _log_fault(context, outcome)
+        try:
+            if isinstance(outcome, Refused):
+                patience.call(TO_RECORD, desk.refuse, outcome)
+            else:
+                patience.call(TO_RECORD, desk.fail, outcome)
+        except ClaimLostError as error:  # not ours to say any more; the others are
+            context.log.warning(str(error))
     for event in desk.events(outcome):
         log_event(context, event)
+
+
+def _log_fault(context: dg.AssetExecutionContext, outcome: Refused | Broken) -> None:
+    """One structured line for each bad file; a fault of ours with its traceback."""
+    if isinstance(outcome, Refused):
+        context.log.warning(outcome.report.line())
+        return
+    context.log.error(outcome.report.line())
+    context.log.error(traceback_of(outcome.error))
 
 
 def log_event(context: dg.AssetExecutionContext, event: Event) -> None:
@@ -204,41 +246,10 @@ def log_event(context: dg.AssetExecutionContext, event: Event) -> None:
     context.log_event(cast("dg.AssetMaterialization", event))
 
 
-def _progress(outcome: Done[ResultT] | Refused | Broken, count: int, total: int) -> str:
-    """One line of the run's log for one file."""
+def _progress(outcome: Done[ResultT] | Refused | Broken) -> str:
+    """What the run's log says of one file."""
     if isinstance(outcome, Done):
-        return f"{count}/{total} {outcome.row.blob}: made"
+        return f"{outcome.row.blob}: made"
     if isinstance(outcome, Refused):
-        return f"{count}/{total} {outcome.row.blob}: {outcome.error.code}"
-    return f"{count}/{total} {outcome.row.blob}: failed, will be tried again"
-
-
-def failure_of(report: BatchReport) -> dg.Failure:
-    """The one failure of a run: its bad files with code, reason and what to do."""
-    lines = [_line(outcome) for outcome in report.bad]
-    return dg.Failure(
-        f"{len(report.bad)} of {report.total} files are not usable",
-        metadata={
-            "files": dg.MetadataValue.md("\n".join([*_TABLE_HEAD, *lines])),
-            "accepted": report.done,
-            "not accepted": len(report.bad),
-        },
-        allow_retries=False,
-    )
-
-
-_TABLE_HEAD = ("| file | code | reason | what to do |", "|---|---|---|---|")
-
-
-def _line(outcome: Refused | Broken) -> str:
-    error = outcome.error
-    action = "Nothing: Strata tries again."
-    if isinstance(error, SourceError):
-        action = error.suggested_action
-    code = error.code if isinstance(error, SourceError) else fault_code(error)
-    cells = (outcome.row.blob, code, str(error), action)
-    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\n", " ").replace("|", "\\|")
+        return f"{outcome.row.blob}: {outcome.error.code}"
+    return f"{outcome.row.blob}: failed, {outcome.report.code}"

@@ -8,15 +8,24 @@ from pathlib import Path
 import dagster as dg
 
 from geo_assets.datasets import PROJECT, contracts_of, load_tree
+from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
 from geo_resources.database import Database
+from geo_resources.limits import WorkerLimits
 from geo_resources.prices import Prices
+from geo_resources.queue_feed import QueueFeed
+from geo_resources.recovery import Recovery
+from geo_resources.retention import Retention
 from geo_resources.schemas import StacSchemas
 from geo_resources.scratch import Scratch
 from geo_resources.settings import Settings
 from geo_resources.storage import Storage
+from geo_resources.webhook import Webhooks
 from sensors.arrivals import build_arrivals_sensor
-from sensors.janitor import build_janitor
+from sensors.feed import build_feed_sensor
+from sensors.janitor import build_janitor, janitor_spec
+from sensors.outcomes import build_outcome_sensors
+from sensors.schedules import build_retention_schedule
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -34,7 +43,44 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             archive_usd=settings.price_archive_usd,
         ),
         "schemas": StacSchemas(folder=str(settings.stac_schemas or "")),
+        "limits": WorkerLimits.of(settings),
+        "policy": Retention.of(settings),
+        "recovery": Recovery.of(settings),
+        **build_messengers(settings),
     }
+
+
+def build_messengers(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """What brings and sends messages, if any is wanted; wrong settings are an error."""
+    found: dict[str, dg.ConfigurableResource] = {}
+    if settings.event_queue:
+        found["queue_feed"] = QueueFeed(
+            url=settings.storage, queue=settings.event_queue
+        )
+    if settings.webhooks:
+        webhooks = Webhooks(path=str(settings.webhooks))
+        webhooks.targets()
+        found["webhooks"] = webhooks
+    return found
+
+
+def build_message_sensors(
+    settings: Settings, router: Router, datasets: dg.Definitions
+) -> list[dg.SensorDefinition]:
+    """The sensors of the messengers that are wanted."""
+    interval = settings.sensor_interval_seconds
+    found: list[dg.SensorDefinition] = []
+    if settings.event_queue:
+        feed = build_feed_sensor(
+            router,
+            [*(datasets.jobs or ())],
+            settle=timedelta(seconds=settings.settle_seconds),
+            interval_seconds=interval,
+        )
+        found.append(feed)
+    if settings.webhooks:
+        found += build_outcome_sensors(interval)
+    return found
 
 
 def build_defs(
@@ -61,8 +107,15 @@ def build_defs(
     unpublishing = {
         one.name for one in router.contracts if one.on_delete == "unpublish"
     }
+    names = [one.name for one in router.contracts]
     platform = dg.Definitions(
-        sensors=[*arrivals, build_janitor(interval, unpublishing)],
+        assets=[janitor_spec(), build_retention_asset(names)],
+        sensors=[
+            *arrivals,
+            build_janitor(interval, unpublishing),
+            *build_message_sensors(settings, router, datasets),
+        ],
+        schedules=[build_retention_schedule()],
         resources=dict(resources),
         executor=dg.in_process_executor,
     )

@@ -11,7 +11,6 @@ import dagster as dg
 from geo_assets.batch import Broken, Done, Event, Refused
 from geo_assets.contract import DatasetContract
 from geo_assets.errors import DuplicateError, SourceError
-from geo_assets.faults import fault_code
 from geo_assets.specs import key_of
 from geo_resources.ledger import LedgerRow
 from geo_resources.storage import Storage
@@ -56,24 +55,24 @@ class Announcer:
 
     def verdict(self, outcome: Refused | Broken) -> Metadata:
         """Why the file has no products, and what its owner can do."""
-        error = outcome.error
+        error, report = outcome.error, outcome.report
+        said: Metadata = {
+            "status": "failed",
+            "code": report.code,
+            "reason": report.message,
+            "what to do": report.suggested_action,
+            "attempt": report.attempt,
+            "error": dg.MetadataValue.json(report.as_json()),
+        }
         if not isinstance(error, SourceError):
-            return {
-                "status": "failed",
-                "code": fault_code(error),
-                "reason": str(error),
-                "what to do": "Nothing: Strata tries again.",
-                "attempt": outcome.row.attempts,
-            }
+            return said
         duplicate = isinstance(error, DuplicateError)
         return {
+            **said,
             "status": "duplicate" if duplicate else "rejected",
-            "code": error.code,
-            "reason": error.message,
-            "what to do": error.suggested_action,
-            "found": str(error.evidence["found"]),
-            "expected": str(error.evidence["expected"]),
-            "evidence": dg.MetadataValue.json(error.evidence),
+            "found": str(report.evidence["found"]),
+            "expected": str(report.evidence["expected"]),
+            "evidence": dg.MetadataValue.json(report.evidence),
         }
 
     def _arrival(self, row: LedgerRow) -> Metadata:

@@ -1,80 +1,140 @@
-"""Whose fault an error is, decided in one place.
+"""Whose fault an error is, and whether trying again can help: decided here, once.
 
-A `SourceError` is the file's and final. What storage, database or a worker process
-raise may pass: it is tried again. Everything else is a bug of ours.
+In goes any exception; out comes a `Diagnosis`. A `SourceError` is the file's and final.
+What storage, database, GDAL and the machine raise is told apart by what they say of
+themselves: SQLSTATE, HTTP status, errno (`signs.py` reads them). All else is a bug of
+ours. What stays out: waiting and trying again (`patience.py`), and who is told.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_chain
-from tenacity.wait import wait_fixed
-
 from geo_assets.errors import SourceError
-from geo_assets.workers import WorkerDeadlineError, WorkerDiedError
+from geo_assets.signs import Sign, read_sign
+from geo_assets.workers import WorkerDeadlineError, WorkerDiedError, WorkerMemoryError
 from geo_resources.blobs import BlobChangedError
-from geo_resources.ledger_rows import ClaimHeldError
+from geo_resources.breakers import CircuitOpenError, Service
+from geo_resources.ledger_rows import ClaimHeldError, ClaimLostError
+from geo_resources.pgstac import ItemsLostError
 from geo_resources.tables_model import TableChangedError
 
-Category = Literal["permanent", "transient", "bug"]
+Category = Literal["transient", "throttling", "permanent", "bug"]
+Where = Service | Literal["file", "machine", "worker", "code"]
 
-RETRY_WAITS_SECONDS = (5, 10, 20)
-_PASSING_MODULES = ("obstore.", "azure.", "psycopg.", "psycopg_pool.", "sqlalchemy.")
-_FINAL_NAMES = {"NotFoundError", "ProgrammingError", "IntegrityError", "DataError"}
+NOTHING_TO_DO = "Nothing: Strata tries again."
 
-_CODES = {
-    WorkerDeadlineError: "DEADLINE",
-    WorkerDiedError: "WORKER_DIED",
-    BlobChangedError: "BLOB_CHANGED",  # while it was read: its new version comes
-    FileNotFoundError: "BLOB_GONE",
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is to be thought of an error."""
+
+    category: Category
+    """Whether it may pass (transient), passes when we slow down (throttling), stays
+    (permanent), or was foreseen by nobody (bug)."""
+    code: str
+    """Stable code for the ledger."""
+    where: Where
+    """What is at fault."""
+    wait_seconds: float | None = None
+    """What the service asks us to wait (`Retry-After`)."""
+    at_once: bool = True
+    """Whether the same run may try again; else only a later one."""
+    outage: bool = False
+    """Whether it says that the service as a whole is unwell."""
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether the run that met it tries again."""
+        return self.category in {"transient", "throttling"} and self.at_once
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether Strata tries again by itself, at once or later."""
+        return self.category != "permanent"
+
+    @property
+    def may_be_the_files(self) -> bool:
+        """Whether others of its batch may do better without the file."""
+        return self.where in {"file", "worker", "code"}
+
+
+def _later(code: str, where: Where) -> Diagnosis:
+    """It may pass, but not within the run that met it."""
+    return Diagnosis("transient", code, where, at_once=False)
+
+
+_KNOWN: dict[type[BaseException], Diagnosis] = {
+    # the file may be what kills or stops a worker: not again in this run
+    WorkerDeadlineError: _later("DEADLINE", "worker"),
+    WorkerMemoryError: _later("WORKER_MEMORY", "worker"),
+    WorkerDiedError: _later("WORKER_DIED", "worker"),
+    # while it was read: its new version comes with the next listing
+    BlobChangedError: _later("BLOB_CHANGED", "file"),
+    FileNotFoundError: _later("BLOB_GONE", "file"),
+    # a janitor gave it away: what becomes of it is no longer ours to say
+    ClaimLostError: _later("CLAIM_LOST", "database"),
+    # somebody else is at work there
+    TableChangedError: Diagnosis("transient", "SERVICE_UNAVAILABLE", "database"),
+    ClaimHeldError: Diagnosis("transient", "SERVICE_UNAVAILABLE", "database"),
+    # concurrent loads lose items without an error: the next load brings them
+    ItemsLostError: Diagnosis("transient", "SERVICE_UNAVAILABLE", "pgstac"),
+}
+_BUG = Diagnosis("bug", "BUG", "code")
+
+
+def diagnose(error: BaseException) -> Diagnosis:
+    """What is to be thought of `error`.
+
+    >>> diagnose(ConnectionResetError()).category, diagnose(KeyError("x")).category
+    ('transient', 'bug')
+    """
+    if isinstance(error, SourceError):
+        return Diagnosis("permanent", error.code, "file")
+    if isinstance(error, CircuitOpenError):  # it has been waited for
+        return _later("CIRCUIT_OPEN", error.service)
+    for kind, known in _KNOWN.items():
+        if isinstance(error, kind):
+            return known
+    sign = read_sign(error)
+    return _BUG if sign is None else _of_service(sign)
+
+
+def _of_service(sign: Sign) -> Diagnosis:
+    """The code of what a service or the machine says of itself."""
+    if sign.kind == "refused":
+        return Diagnosis("permanent", "ACCESS_REFUSED", sign.where)
+    if sign.kind == "gone":
+        return _KNOWN[FileNotFoundError]
+    if sign.kind == "throttled":
+        return Diagnosis(
+            "throttling",
+            "THROTTLED",
+            sign.where,
+            wait_seconds=sign.wait_seconds,
+            outage=True,
+        )
+    codes = {"full": "DISK_FULL", "exhausted": "MACHINE_EXHAUSTED"}
+    return Diagnosis(
+        "transient",
+        codes.get(sign.kind, "SERVICE_UNAVAILABLE"),
+        sign.where,
+        wait_seconds=sign.wait_seconds,
+        outage=sign.kind == "down" or sign.where == "pgstac",
+    )
+
+
+_ACTIONS = {
+    "ACCESS_REFUSED": "Mend what `strata doctor` says of rights and credentials, then: "
+    "strata retry --code ACCESS_REFUSED",
+    "BUG": "Report it with the traceback in the run's log. Strata tries again.",
+    "DISK_FULL": "Make room (`strata doctor` names the disk). Strata tries again.",
+    "CIRCUIT_OPEN": "See `strata doctor` for the service that is down. Strata tries "
+    "again.",
 }
 
 
-def category(error: BaseException) -> Category:
-    """Whether trying again can help.
-
-    >>> category(ConnectionResetError()), category(KeyError("x"))
-    ('transient', 'bug')
-    >>> category(ClaimHeldError("a run is at work on it"))
-    'transient'
-    """
+def suggested_action(error: BaseException) -> str:
+    """What a person can do about `error`."""
     if isinstance(error, SourceError):
-        return "permanent"
-    if isinstance(error, WorkerDeadlineError | WorkerDiedError):
-        return "bug"  # the file may be the cause: not again in this run
-    if isinstance(error, ConnectionError | TimeoutError):
-        return "transient"
-    if isinstance(error, TableChangedError | ClaimHeldError):
-        return "transient"  # somebody else is at work there
-    return "transient" if _is_of_a_service(error) else "bug"
-
-
-def _is_of_a_service(error: BaseException) -> bool:
-    kind = type(error)
-    if kind.__module__.startswith("rasterio."):
-        from geo_assets.raster.gdal_env import is_platform_fault
-
-        return is_platform_fault(error)
-    foreign = f"{kind.__module__}.".startswith(_PASSING_MODULES)
-    return foreign and not {base.__name__ for base in kind.__mro__} & _FINAL_NAMES
-
-
-def fault_code(error: BaseException) -> str:
-    """Stable code of a fault of the platform, for the ledger.
-
-    >>> fault_code(ConnectionResetError())
-    'SERVICE_UNAVAILABLE'
-    """
-    for kind, code in _CODES.items():
-        if isinstance(error, kind):
-            return code
-    return "SERVICE_UNAVAILABLE" if category(error) == "transient" else "BUG"
-
-
-def retrying() -> Retrying:
-    """Call it with a function: passing faults are tried again after 5, 10, 20 s."""
-    return Retrying(
-        retry=retry_if_exception(lambda error: category(error) == "transient"),
-        wait=wait_chain(*map(wait_fixed, RETRY_WAITS_SECONDS)),
-        stop=stop_after_attempt(1 + len(RETRY_WAITS_SECONDS)),
-        reraise=True,
-    )
+        return error.suggested_action
+    return _ACTIONS.get(diagnose(error).code, NOTHING_TO_DO)

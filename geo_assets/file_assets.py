@@ -12,7 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from geo_assets.batch import BatchReport, Desk, failure_of, log_event, run_batch
+from geo_assets.backfills import BACKFILL_TAG, backfill_standing
+from geo_assets.batch import BatchReport, Desk, log_event, run_batch
+from geo_assets.batch_failure import failure_of
 from geo_assets.catalog.assets import (
     Metadata,
     batch_health,
@@ -26,13 +28,19 @@ from geo_assets.contract import DatasetContract
 from geo_assets.liveness import WORKER_TAG, worker_tag
 from geo_assets.naming import files_job
 from geo_assets.partitions import BATCH_FILES, files_of
+from geo_assets.patience import Patience
 from geo_assets.specs import bronze_spec
 from geo_assets.workers import Workers, open_workers
+from geo_resources.breakers import Service
 from geo_resources.database import Database
+from geo_resources.limits import WorkerLimits
 from geo_resources.prices import Prices
+from geo_resources.recovery import Recovery
 from geo_resources.schemas import StacSchemas
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
+
+BACKFILL_PROGRESS = "strata/backfill_progress"  # on its runs, when they end
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,13 @@ class Bench:
     workers: Workers
     prices: Prices
     schemas: StacSchemas
+    recovery: Recovery
 
 
 OpenDesk = Callable[[Bench], Desk[Any]]
+BREAKERS = "circuit breakers"
+TO_CLAIM: tuple[Service, ...] = ("database",)
+TO_CLOSE: tuple[Service, ...] = ("database", "pgstac")
 
 
 def build_dataset_defs(
@@ -106,10 +118,13 @@ def build_files_asset(
         scratch: Scratch,
         prices: Prices,
         schemas: StacSchemas,
+        limits: WorkerLimits,
+        recovery: Recovery,
     ) -> Iterator[dg.MaterializeResult]:
         context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: worker_tag()})
-        rows = claim_files(context, database, contract.name)
-        with open_workers(os.cpu_count() or 1, *chain) as workers:
+        patience = Patience(recovery, context.log.warning)
+        rows = patience.call(TO_CLAIM, claim_files, context, database, contract)
+        with open_workers(os.cpu_count() or 1, limits, *chain) as workers:
             bench = Bench(
                 stages=_stages(context),
                 run_id=context.run.run_id,
@@ -119,11 +134,12 @@ def build_files_asset(
                 workers=workers,
                 prices=prices,
                 schemas=schemas,
+                recovery=recovery,
             )
-            report = run_batch(context, rows, open_desk(bench))
-        _close(
-            context, contract, report, refresh_collection(contract, database, prices)
-        )
+            report = run_batch(context, rows, open_desk(bench), patience)
+        _tell_backfill(context, database)
+        made = patience.call(TO_CLOSE, refresh_collection, contract, database, prices)
+        _close(context, contract, report, {**made, BREAKERS: patience.breakers})
         yield from ()  # every materialisation was logged, per file and asset
 
     return files
@@ -131,6 +147,18 @@ def build_files_asset(
 
 def _stages(context: dg.AssetExecutionContext) -> tuple[str, ...]:
     return tuple(key.path[-1] for key in context.selected_asset_keys)
+
+
+def _tell_backfill(context: dg.AssetExecutionContext, database: Database) -> None:
+    """How far the backfill is that the run is part of, in its log and on the run."""
+    backfill_id = context.run.tags.get(BACKFILL_TAG)
+    if backfill_id is None:
+        return
+    standing = backfill_standing(context.instance, database, backfill_id)
+    if standing is not None:
+        words = standing.words()
+        context.log.info("backfill %s: %s", backfill_id, words)
+        context.instance.add_run_tags(context.run.run_id, {BACKFILL_PROGRESS: words})
 
 
 def _close(
@@ -141,7 +169,7 @@ def _close(
 ) -> None:
     """Tell of the dataset as a whole; fail the run if a file was not usable."""
     log_event(context, collection_made(contract, collection))
-    log_event(context, batch_health(contract, report))
+    log_event(context, batch_health(contract, report, collection[BREAKERS]))
     if report.bad:
         context.instance.add_run_tags(context.run.run_id, {"strata/outcome": "partial"})
         raise failure_of(report)

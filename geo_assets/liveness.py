@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterable
 
 import dagster as dg
@@ -11,6 +12,8 @@ BATCH_TAG = "strata/batch"  # on runs of the sensor: digest of their blob versio
 RETRY_ID_TAG = "dagster/auto_retry_run_id"
 WILL_RETRY_TAG = "dagster/will_retry"
 WORKER_TAG = "strata/worker"  # host:pid:start of the process that executes the run
+FILES_TAGS = {"dagster/partition", "dagster/asset_partition_range_start"}
+BORN_WITHIN_SECONDS = 90.0  # from its start until a run over files says who it is
 
 QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 UNFINISHED = [
@@ -45,18 +48,32 @@ def is_gone(tag: str | None) -> bool:
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process is gone; returns their ids.
+    """End runs whose process is gone, or never came up; returns their ids.
 
     Dagster's launcher notices a dead process only while the code server that started
-    it lives; after a restart such a run would stay STARTED for ever.
+    it lives; after a restart such a run would stay STARTED for ever. Dagster tries
+    those that failed once more by itself (`run_retries`).
     """
-    started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-    dead = [
-        run for run in instance.get_runs(started) if is_gone(run.tags.get(WORKER_TAG))
-    ]
+    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
+    dead = [one.dagster_run for one in records if _is_dead(one, time.time())]
     for run in dead:
-        instance.report_run_failed(run, "The process of this run is gone.")
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, "The process of this run is gone.")
+        else:
+            instance.report_run_failed(run, "The process of this run is gone.")
     return [run.run_id for run in dead]
+
+
+def _is_dead(record: dg.RunRecord, now: float) -> bool:
+    """Whether the process of a run has ended, or died before it said who it is."""
+    run = record.dagster_run
+    if WORKER_TAG in run.tags:
+        return is_gone(run.tags[WORKER_TAG])
+    of_checks = bool(run.asset_check_selection) and not run.asset_selection
+    if of_checks or not FILES_TAGS & run.tags.keys():
+        return False  # such runs say nothing of their process
+    return now - (record.start_time or now) > BORN_WITHIN_SECONDS
 
 
 def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -36,10 +36,25 @@ class Router:
         return Route(None, None, unclaimed_reason(blob))
 
     @property
+    def digests(self) -> dict[str, str]:
+        """Digest of each contract, by dataset."""
+        return {one.name: contract_digest(one) for one in self.contracts}
+
+    @property
     def digest(self) -> str:
         """Changes when a contract does: what was ignored is then asked again."""
         text = "\n".join(contract.model_dump_json() for contract in self.contracts)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def contract_digest(contract: DatasetContract) -> str:
+    """Changes when a contract does, but for what only people read.
+
+    What a contract has rejected is tried again when another one judges it.
+    """
+    words = {"title", "description", "owners", "stac", "success_threshold"}
+    text = contract.model_dump_json(exclude=words)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def in_order(contracts: Iterable[DatasetContract]) -> Sequence[DatasetContract]:

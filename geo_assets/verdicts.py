@@ -5,7 +5,7 @@ what the file had made before. What must stay out: what the file holds.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,19 +14,19 @@ from typing import Any
 from geo_assets.batch import Broken, Refused
 from geo_assets.contract import DatasetContract
 from geo_assets.errors import BadNameError, DuplicateError
+from geo_assets.fault_report import FaultReport
+from geo_assets.faults import diagnose
 from geo_resources import ledger, pgstac
 from geo_resources.blobs import Fetched, UnusableNameError
 from geo_resources.database import Database
 from geo_resources.ledger import Fault, LedgerRow
 from geo_resources.products import SourceName, withdraw
+from geo_resources.recovery import Recovery
 from geo_resources.storage import Storage
-
-FIRST_DELAY = timedelta(minutes=1)  # of a failed file; doubles with each attempt
-MOST_ATTEMPTS = 6
 
 
 @contextmanager
-def usable_name(row: LedgerRow) -> Iterator[None]:
+def usable_name(row: LedgerRow) -> Generator[None]:
     """What storage refuses by its name is the file's fault."""
     try:
         yield
@@ -45,6 +45,7 @@ class Verdicts:
         contract: of the dataset.
         storage: where the files lie.
         database: with the ledger.
+        recovery: when a file that failed is tried again.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Verdicts:
         contract: DatasetContract,
         storage: Storage,
         database: Database,
+        recovery: Recovery,
     ) -> None:
         self._contract = contract
         self._storage = storage
         self._database = database
+        self._recovery = recovery
 
     def fetch(self, row: LedgerRow, folder: Path) -> Fetched:
         """The file, local and hashed.
@@ -106,21 +109,37 @@ class Verdicts:
         """Record why the file cannot be used; a duplicate is recorded already."""
         if isinstance(refused.error, DuplicateError):
             return
-        error = refused.error
-        fault = Fault(error.code, error.message, error.evidence, error.suggested_action)
+        fault = fault_of(refused.report)
         with self._database.transaction() as connection:
             row = refused.row
             given_up = ledger.reject(connection, row, fault)
             withdraw(connection, SourceName(row.container, row.blob), given_up)
 
-    def fail(self, broken: Broken, code: str) -> None:
+    def fail(self, broken: Broken) -> None:
         """Record a fault of the platform, and when the file is tried again."""
-        again = None
-        if broken.row.attempts < MOST_ATTEMPTS:
-            delay = FIRST_DELAY * 2 ** (broken.row.attempts - 1)
-            again = datetime.now(UTC) + delay
-        error = broken.error
-        evidence = {"error": type(error).__name__, "attempt": broken.row.attempts}
-        fault = Fault(code, str(error), evidence, "Nothing: Strata tries again.")
+        fault, again = fault_of(broken.report), self._again(broken)
         with self._database.transaction() as connection:
             ledger.fail(connection, broken.row, fault, again)
+
+    def _again(self, broken: Broken) -> datetime | None:
+        """When a file is queued again; None for what stays, or was tried too often.
+
+        Not before the service wants to be asked again.
+        """
+        diagnosis = diagnose(broken.error)
+        delay = self._recovery.delay(broken.row.attempts)
+        if delay is None or not diagnosis.is_retryable:
+            return None
+        asked = timedelta(seconds=diagnosis.wait_seconds or 0)
+        return datetime.now(UTC) + max(delay, asked)
+
+
+def fault_of(report: FaultReport) -> Fault:
+    """A report as the ledger keeps it: in named columns, and as a whole."""
+    return Fault(
+        report.code,
+        report.message,
+        report.evidence,
+        report.suggested_action,
+        report.as_json(),
+    )

@@ -1,7 +1,8 @@
 """Processes that run native code for us and can be killed.
 
 GDAL may hang, crash or eat memory on a hostile file. It does so in a process of its
-own, under a deadline, and takes one file down with it, not the run.
+own, under a deadline and a bound of memory by the size of the file, and takes one file
+down with it, not the run.
 """
 
 import ctypes
@@ -11,7 +12,11 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as DeadlineError
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from geo_assets.memory_watch import Call, MemoryWatch, announce
+from geo_resources.limits import WorkerLimits
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
@@ -19,10 +24,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DEADLINE_BASE_SECONDS = 300.0
-SLOWEST_BYTES_PER_SECOND = 500_000.0  # of the source as stored; far below any machine
-MEMORY_LIMIT_BYTES = 16 << 30  # address space of one worker; a bomb ends here
+ADDRESS_SPACE_BYTES = 16 << 30  # of one worker: the last resort, faster than any watch
 _PR_SET_PDEATHSIG = 1
+_announcements: list[Connection] = []  # in a worker: where it says which call it begins
 
 
 class WorkerDeadlineError(Exception):
@@ -33,46 +37,91 @@ class WorkerDiedError(Exception):
     """A worker process ended without an answer: killed, crashed or out of memory."""
 
 
+class WorkerMemoryError(WorkerDiedError):
+    """A worker took more memory than the size of its source justifies."""
+
+
 class Workers:
     """A few processes, each running one call at a time.
 
     Args:
         pool: where the calls run; see `open_workers`.
+        limits: of time and memory.
+        watch: on the memory of the pool's processes.
     """
 
-    def __init__(self, pool: "ProcessPool") -> None:
+    def __init__(
+        self, pool: "ProcessPool", limits: WorkerLimits, watch: MemoryWatch
+    ) -> None:
         self._pool = pool
+        self._limits = limits
+        self._watch = watch
 
     def call(
         self,
         function: Callable[P, T],
-        deadline_seconds: float,
+        size_bytes: int,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """The result of `function` in a worker; its exceptions are raised here.
 
+        Args:
+            function: any that can be imported.
+            size_bytes: of the source that it works on; 0 if it reads next to nothing.
+            args: of the function.
+            kwargs: of the function.
+
         Raises:
-            WorkerDeadlineError: it took longer than `deadline_seconds`; it was killed.
+            WorkerDeadlineError: it took longer than its size allows; it was killed.
+            WorkerMemoryError: it took more memory than its size allows; it was killed.
             WorkerDiedError: the process ended without an answer.
         """
         from pebble import ProcessExpired
 
-        future = self._pool.schedule(
-            function, args=args, kwargs=kwargs, timeout=deadline_seconds
-        )
-        try:
-            return future.result()
-        except DeadlineError as error:
-            message = f"{function.__name__} was killed after {deadline_seconds:.0f} s"
-            raise WorkerDeadlineError(message) from error
-        except ProcessExpired as error:
-            message = f"{function.__name__} died with exit code {error.exitcode}"
-            raise WorkerDiedError(message) from error
+        name, seconds = function.__name__, self._limits.deadline_seconds(size_bytes)
+        with self._watch.call(self._limits.memory_bytes(size_bytes)) as call:
+            future = self._pool.schedule(
+                _announced,
+                args=(call.number, function, args, kwargs),
+                timeout=seconds,
+            )
+            try:
+                return future.result()
+            except DeadlineError as error:
+                message = f"{name} was killed after {seconds:.0f} s"
+                raise WorkerDeadlineError(message) from error
+            except MemoryError as error:
+                raise WorkerMemoryError(_refused(name)) from error
+            except ProcessExpired as error:
+                if call.killed:
+                    raise WorkerMemoryError(_excess(name, call)) from error
+                message = f"{name} died with exit code {error.exitcode}"
+                raise WorkerDiedError(message) from error
+
+
+def _announced(
+    number: int,
+    function: Callable[..., T],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> T:
+    """Run in a worker: say which call begins, and make it."""
+    announce(_announcements[0], number)
+    return function(*args, **kwargs)
+
+
+def _refused(name: str) -> str:
+    return f"{name} asked for more memory than a process may have"
+
+
+def _excess(name: str, call: Call) -> str:
+    taken, limit = call.taken_bytes / 1e6, call.limit_bytes / 1e6
+    return f"{name} was killed: it took {taken:.0f} MB of memory, may take {limit:.0f}"
 
 
 @contextmanager
-def open_workers(count: int, *preload: str) -> Iterator[Workers]:
+def open_workers(count: int, limits: WorkerLimits, *preload: str) -> Iterator[Workers]:
     """`count` worker processes that live as long as the context.
 
     They are forked from a server that has imported the modules `preload` once, so that
@@ -82,26 +131,22 @@ def open_workers(count: int, *preload: str) -> Iterator[Workers]:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*preload])
-    pool = ProcessPool(max_workers=count, context=context, initializer=_harden)
-    try:
-        yield Workers(pool)
-    finally:
-        pool.stop()
-        pool.join()
+    heard, said = context.Pipe(duplex=False)
+    with heard, said, MemoryWatch(heard).running() as watch:
+        pool = ProcessPool(
+            max_workers=count, context=context, initializer=_harden, initargs=(said,)
+        )
+        try:
+            yield Workers(pool, limits, watch)
+        finally:
+            pool.stop()
+            pool.join()
 
 
-def _harden() -> None:
+def _harden(announcements: Connection) -> None:
     """Die with the parent, bound the memory, leave Ctrl-C to the run."""
+    _announcements[:] = [announcements]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def deadline_seconds(size_bytes: int) -> float:
-    """How long work on a source of this size may take before it counts as hung.
-
-    >>> deadline_seconds(0), deadline_seconds(1_000_000_000)
-    (300.0, 2300.0)
-    """
-    return DEADLINE_BASE_SECONDS + size_bytes / SLOWEST_BYTES_PER_SECOND

@@ -2,10 +2,12 @@
 
 import psycopg
 
+from geo_cli.breaker_checks import check_breakers
 from geo_cli.daemon import dagster_url, heartbeat_age_seconds, is_daemon_running
 from geo_cli.database_checks import check_database
 from geo_cli.findings import Finding
 from geo_cli.machine_checks import check_machine
+from geo_cli.messages_checks import check_messages
 from geo_cli.pgbouncer import find_pgbouncer
 from geo_cli.storage_checks import check_storage
 from geo_resources.settings import Settings
@@ -19,6 +21,8 @@ def examine(settings: Settings) -> list[Finding]:
         *check_database(settings),
         check_pooler(settings),
         check_daemon(settings),
+        *check_messages(settings),
+        *check_breakers(settings),
     ]
 
 

@@ -144,12 +144,19 @@ def status(
         typer.Option(help="Only files that arrived or ended since (ISO 8601, UTC)."),
     ] = None,
     dataset: Dataset = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show what is at work, until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The ledger: what became of every file; --json gives one object per line."""
+    from geo_cli.live import watch_work
     from geo_cli.report import print_status
     from geo_cli.rows import read_rows
 
+    if watch:
+        watch_work(Settings.from_environment())
+        return
     rows = read_rows(Settings.from_environment(), since=since, dataset=dataset)
     print_status(rows, as_json=as_json)
 
@@ -193,6 +200,24 @@ def retry(
 
     count = retry_rows(Settings.from_environment(), code=code, dataset=dataset)
     print_retried(count, as_json=as_json)
+
+
+@app.command()
+def retention(
+    yes: Yes = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be: the default.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete old runs, events, messages and partitions. A dry run unless --yes."""
+    from geo_cli.report import print_retention
+    from geo_cli.retention import run_retention
+
+    if yes and dry_run:
+        raise typer.BadParameter("say --yes or --dry-run, not both")
+    counts = run_retention(Settings.from_environment(), apply=yes)
+    print_retention(counts, done=yes, as_json=as_json)
 
 
 @app.command()

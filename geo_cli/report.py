@@ -150,6 +150,17 @@ def print_retried(count: int, *, as_json: bool) -> None:
         typer.echo(f"{count} files queued again; strata run --until-idle takes them")
 
 
+def print_retention(counts: Mapping[str, int], *, done: bool, as_json: bool) -> None:
+    """How much of each kind went, or would go."""
+    if as_json:
+        print_json({"done": done, **counts})
+        return
+    for what, count in counts.items():
+        typer.echo(f"{count:>8}  {what}")
+    if not done:
+        typer.echo("a dry run: say --yes to do it")
+
+
 def print_exports(settings: Settings) -> None:
     """Shell commands that give a shell these settings, and psql its database."""
     for name, value in {**settings.variables(), **_libpq(settings)}.items():

@@ -26,6 +26,7 @@ EMULATOR = {  # what UseDevelopmentStorage=true stands for; the key is public
         "IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
     ),
     "blobendpoint": "http://127.0.0.1:10000/devstoreaccount1",
+    "queueendpoint": "http://127.0.0.1:10001/devstoreaccount1",
 }
 
 
@@ -219,6 +220,25 @@ def _endpoint(account: str, parts: dict[str, str]) -> str:
     suffix = parts.get("endpointsuffix", PUBLIC_CLOUD)
     usual = f"{scheme}://{account}.blob.{suffix}"
     return (parts.get("blobendpoint") or usual).rstrip("/")
+
+
+def queue_endpoint(account: str, connection_string: str | None) -> str:
+    """Where the queues of a storage account answer; no closing slash.
+
+    >>> queue_endpoint("x", None)
+    'https://x.queue.core.windows.net'
+
+    Raises:
+        ValueError: the connection string has a BlobEndpoint of its own and says nothing
+            of queues.
+    """
+    parts = parse_connection_string(account, connection_string or "")
+    if named := parts.get("queueendpoint"):
+        return named.rstrip("/")
+    blobs = _endpoint(account, parts)
+    if ".blob." not in blobs:
+        raise ValueError("the connection string has a BlobEndpoint, no QueueEndpoint")
+    return blobs.replace(".blob.", ".queue.", 1)
 
 
 def _signer_in(parts: dict[str, str]) -> Signer | None:

@@ -7,19 +7,23 @@ nothing: the caller decides what belongs together. The parts:
 - `ledger_arrivals`: a container's listing against the ledger;
 - `ledger_claims`: which file waits, for which run, who holds it;
 - `ledger_outcomes`: what became of a claimed file;
+- `ledger_recovery`: which file waits again;
 - `ledger_withdrawals`: products that are given up;
 - `ledger_report`: the ledger for people.
 """
 
-from geo_resources.ledger_arrivals import observe, reroute
+from geo_resources.ledger_arrivals import (
+    lock_requests,
+    observe,
+    observe_some,
+    reroute,
+    unsettled,
+)
 from geo_resources.ledger_claims import (
     claim,
     forget_request,
     mark_requested,
     pending,
-    release,
-    requeue_due,
-    retry,
     running_ids,
     running_run_ids,
 )
@@ -32,6 +36,12 @@ from geo_resources.ledger_outcomes import (
     reject,
     return_to_pending,
     save_facts,
+)
+from geo_resources.ledger_recovery import (
+    release,
+    requeue_changed,
+    requeue_due,
+    retry,
 )
 from geo_resources.ledger_report import (
     Count,
@@ -89,13 +99,16 @@ __all__ = [
     "forget_request",
     "intend",
     "known_file",
+    "lock_requests",
     "mark_duplicate",
     "mark_requested",
     "observe",
+    "observe_some",
     "pending",
     "plan_withdrawal",
     "reject",
     "release",
+    "requeue_changed",
     "requeue_due",
     "reroute",
     "retry",
@@ -106,4 +119,5 @@ __all__ = [
     "save_facts",
     "tier_sizes",
     "unpublish",
+    "unsettled",
 ]

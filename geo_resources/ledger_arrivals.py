@@ -38,21 +38,87 @@ def observe(  # noqa: PLR0913, PLR0917
     Listings of one container are taken one after the other, the older first. A version
     is settled when it is older than `settle` or was there the last time, too.
     """
-    bound = {"container": container, "now": now, "before": now - settle}
+    bound = _bound(container, now, settle)
     with connection.transaction():
         connection.execute(_ONE_LISTING_AT_A_TIME, bound)
         _copy_listing(connection, listing)
-        connection.execute(_LOCK_CHANGING, bound)
-        settled = connection.execute(_SETTLE, bound).rowcount
-        gone = _counts(connection, _VANISH, bound)[0]
-        changed = connection.execute(_CHANGE, bound).rowcount
-        gone += _counts(connection, _REPLACE, bound)[0]
-        returned = connection.execute(_RETURN, bound).rowcount
-        routes = _routes(_pages(connection, _UNSEEN, container), route)
-        _copy(connection, _NEW_ROUTES, _COPY_ROUTES, routes)
-        new, again = _counts(connection, _ARRIVE, bound)
-        reopen_duplicates(connection)
+        return _compare(connection, route, bound)
+
+
+def observe_some(  # noqa: PLR0913, PLR0917
+    connection: "Connection",
+    container: str,
+    looks: Iterable[tuple[str, ListedBlob | None]],
+    route: Callable[[str], Route],
+    now: datetime,
+    settle: timedelta,
+) -> Observed:
+    """Bring the ledger up to date with single blobs of a container, and no others.
+
+    Takes its turn with listings, so that an older view never follows a newer one. Two
+    looks may be a moment apart, so only age settles a version here.
+
+    Args:
+        connection: in a transaction.
+        container: of the blobs.
+        looks: name, and the blob or None if it is not there; looked at only as this is
+            iterated, which is when nobody else lists the container.
+        route: where a blob goes.
+        now: time of the looks.
+        settle: age from which a version counts as completely written.
+    """
+    bound = _bound(container, now, settle)
+    with connection.transaction():
+        connection.execute(_ONE_LISTING_AT_A_TIME, bound)
+        seen = dict(looks)
+        _copy_listing(connection, [[blob for blob in seen.values() if blob]])
+        return _compare(connection, route, bound | {"only": [*seen]})
+
+
+def _bound(container: str, now: datetime, settle: timedelta) -> dict[str, object]:
+    """What the statements are told; `only` names blobs, if not all were looked at."""
+    before = now - settle
+    return {"container": container, "now": now, "before": before, "only": None}
+
+
+def _compare(
+    connection: "Connection", route: Callable[[str], Route], bound: dict[str, object]
+) -> Observed:
+    """The listing that was copied against the ledger."""
+    connection.execute(_LOCK_CHANGING, bound)
+    settled = connection.execute(_SETTLE, bound).rowcount
+    gone = _counts(connection, _VANISH, bound)[0]
+    changed = connection.execute(_CHANGE, bound).rowcount
+    gone += _counts(connection, _REPLACE, bound)[0]
+    returned = connection.execute(_RETURN, bound).rowcount
+    routes = _routes(_pages(connection, _UNSEEN, str(bound["container"])), route)
+    _copy(connection, _NEW_ROUTES, _COPY_ROUTES, routes)
+    new, again = _counts(connection, _ARRIVE, bound)
+    reopen_duplicates(connection)
     return Observed(new, changed, returned + again, settled, gone)
+
+
+def unsettled(connection: "Connection", container: str, limit: int) -> list[str]:
+    """Blobs that wait until they count as completely written, oldest first."""
+    rows = connection.execute(_UNSETTLED, [container, limit]).fetchall()
+    return [name for (name,) in rows]
+
+
+def lock_requests(connection: "Connection") -> None:
+    """Let no other sensor ask for runs until this transaction ends."""
+    connection.execute(_ONE_REQUESTER_AT_A_TIME)
+
+
+_ONE_REQUESTER_AT_A_TIME = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('requests of runs', 0))"
+)
+
+_UNSETTLED = """
+SELECT blob FROM ops.ledger
+WHERE container = %s AND status = 'pending' AND present AND NOT settled
+ORDER BY id
+LIMIT %s
+"""
 
 
 def reroute(
@@ -101,6 +167,7 @@ _COPY_ROUTES = "COPY pg_temp.routes FROM STDIN"
 _LOCK_CHANGING = """
 SELECT FROM ops.ledger AS l
 WHERE l.container = %(container)s AND (l.present OR l.status <> 'gone')
+    AND (%(only)s::text[] IS NULL OR l.blob = ANY(%(only)s))
     AND NOT (l.present AND l.settled AND EXISTS (
         SELECT FROM pg_temp.listing AS s WHERE s.blob = l.blob AND s.etag = l.etag
     ))
@@ -113,6 +180,7 @@ UPDATE ops.ledger AS l SET settled = true
 FROM pg_temp.listing AS s
 WHERE s.blob = l.blob AND s.etag = l.etag
     AND l.container = %(container)s AND l.present AND NOT l.settled
+    AND (%(only)s::text[] IS NULL OR s.last_modified <= %(before)s)
 """
 
 _VANISH = """
@@ -126,6 +194,7 @@ WITH vanished AS (
         run_key = NULL, requested_at = NULL, retry_after = NULL
     WHERE l.container = %(container)s
         AND (l.present OR l.status NOT IN ('gone', 'running'))
+        AND (%(only)s::text[] IS NULL OR l.blob = ANY(%(only)s))
         AND NOT EXISTS (SELECT FROM pg_temp.listing AS s WHERE s.blob = l.blob)
     RETURNING l.status
 )
@@ -144,6 +213,7 @@ WHERE s.blob = l.blob AND s.etag <> l.etag
     AND NOT EXISTS (
         SELECT FROM ops.ledger AS known
         WHERE known.container = l.container AND known.blob = l.blob
+            AND ops.digest(known.blob) = ops.digest(l.blob) -- by the whole index
             AND known.etag = s.etag
     )
 """

@@ -13,8 +13,6 @@ from geo_resources.ledger_rows import LedgerRow, PendingRow, Status
 if TYPE_CHECKING:
     from psycopg import Connection
 
-MOST_ATTEMPTS = 5  # a file whose runs die this often is left alone
-
 
 def pending(
     connection: "Connection", limit: int, container: str | None = None
@@ -82,6 +80,7 @@ def claim(  # noqa: PLR0913
     *,
     take_over: Collection[str] = (),
     again: Collection[Status] = ("accepted", "failed"),
+    contract: str | None = None,
 ) -> list[LedgerRow]:
     """Take the present, settled version of each key for a run; commit at once.
 
@@ -96,6 +95,7 @@ def claim(  # noqa: PLR0913
         now: time of the claim.
         take_over: runs known to be dead, whose claims count no more.
         again: statuses, besides pending, from which a version is worked on anew.
+        contract: digest of the dataset's contract, kept with the verdict.
     """
     from psycopg.rows import class_row
 
@@ -106,6 +106,7 @@ def claim(  # noqa: PLR0913
         "now": now,
         "take_over": [run_id, *take_over],
         "again": [*again],
+        "contract": contract,
     }
     with connection.cursor(row_factory=class_row(LedgerRow)) as cursor:
         claimed = cursor.execute(_CLAIM, bound).fetchall()
@@ -143,7 +144,8 @@ WITH free AS (
 UPDATE ops.ledger AS l SET
     status = 'running', run_id = %(run_id)s, attempts = l.attempts + 1,
     started = %(now)s, finished = NULL, retry_after = NULL, duplicate_of = NULL,
-    code = NULL, message = NULL, evidence = NULL, suggested_action = NULL
+    code = NULL, message = NULL, evidence = NULL, suggested_action = NULL,
+    contract_digest = %(contract)s
 FROM free
 WHERE l.id = free.id
 RETURNING
@@ -184,88 +186,3 @@ def running_ids(connection: "Connection") -> list[int]:
     """Rows that a run works on."""
     query = "SELECT id FROM ops.ledger WHERE status = 'running'"
     return [row[0] for row in connection.execute(query)]
-
-
-def release(
-    connection: "Connection",
-    run_ids: Collection[str],
-    most_attempts: int = MOST_ATTEMPTS,
-) -> int:
-    """Take the claims of dead runs back; returns how many rows wait again.
-
-    A file that took part in `most_attempts` runs which died is `failed` instead: it may
-    be what kills them.
-    """
-    bound = {"run_ids": [*run_ids], "most_attempts": most_attempts}
-    connection.execute(_GIVE_UP, bound)
-    return connection.execute(_RELEASE, bound).rowcount
-
-
-_GIVE_UP = """
-UPDATE ops.ledger SET
-    status = 'failed', code = 'RUN_DIED', finished = greatest(now(), started),
-    run_key = NULL, requested_at = NULL,
-    message = 'The run died ' || attempts || ' times with this file in its batch.',
-    suggested_action = 'Look into the log of run ' || run_id || ', then: strata retry'
-WHERE id IN (
-    SELECT id FROM ops.ledger
-    WHERE status = 'running' AND run_id = ANY(%(run_ids)s)
-        AND attempts >= %(most_attempts)s
-    ORDER BY id FOR UPDATE
-)
-"""
-
-_RELEASE = """
-UPDATE ops.ledger SET status = 'pending', run_key = NULL, requested_at = NULL
-WHERE id IN (
-    SELECT id FROM ops.ledger
-    WHERE status = 'running' AND run_id = ANY(%(run_ids)s)
-    ORDER BY id FOR UPDATE
-)
-"""
-
-
-def requeue_due(connection: "Connection") -> int:
-    """Let failed files wait again whose delay is over; returns how many."""
-    return connection.execute(_REQUEUE_DUE).rowcount
-
-
-_REQUEUE_DUE = """
-UPDATE ops.ledger SET
-    status = 'pending', run_key = NULL, requested_at = NULL, retry_after = NULL
-WHERE id IN (
-    SELECT id FROM ops.ledger
-    WHERE status = 'failed' AND present AND retry_after <= now()
-    ORDER BY id FOR UPDATE
-)
-"""
-
-
-def retry(
-    connection: "Connection",
-    code: str | None = None,
-    dataset: str | None = None,
-    statuses: Collection[Status] = ("failed", "rejected"),
-) -> int:
-    """Let files wait again by hand, also rejected ones; returns how many.
-
-    Attempts are counted on: a file that killed its runs gets one more.
-    """
-    bound = {"code": code, "dataset": dataset, "statuses": [*statuses]}
-    return connection.execute(_RETRY, bound).rowcount
-
-
-_RETRY = """
-UPDATE ops.ledger SET
-    status = 'pending', run_key = NULL, requested_at = NULL, retry_after = NULL,
-    code = NULL, message = NULL, evidence = NULL, suggested_action = NULL,
-    duplicate_of = NULL, finished = NULL, run_id = NULL
-WHERE id IN (
-    SELECT id FROM ops.ledger
-    WHERE present AND status = ANY(%(statuses)s) AND dataset IS NOT NULL
-        AND status NOT IN ('pending', 'running', 'gone')
-        AND (%(code)s::text IS NULL OR code = %(code)s)
-        AND (%(dataset)s::text IS NULL OR dataset = %(dataset)s)
-    ORDER BY id FOR UPDATE
-)
-"""

@@ -190,6 +190,7 @@ _FAIL = """
 UPDATE ops.ledger SET
     status = 'failed', code = %(code)s, message = %(message)s,
     evidence = %(evidence)s, suggested_action = %(suggested_action)s,
+    error = %(error)s,
     finished = greatest(now(), started), retry_after = %(retry_after)s,
     run_key = NULL, requested_at = NULL
 WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
@@ -231,6 +232,7 @@ UPDATE ops.ledger SET
     status = %(status)s, products = '[]', duplicate_of = %(first)s,
     code = %(code)s, message = %(message)s,
     evidence = %(evidence)s, suggested_action = %(suggested_action)s,
+    error = %(error)s,
     finished = greatest(now(), started), retry_after = NULL
 WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
 """
@@ -243,6 +245,7 @@ def _fault_columns(fault: Fault) -> dict[str, Any]:
         "message": text_of(fault.message),
         "evidence": jsonb(fault.evidence),
         "suggested_action": None if action is None else text_of(action),
+        "error": jsonb(fault.error),
     }
 
 

@@ -146,6 +146,8 @@ class Fault(NamedTuple):
     message: str
     evidence: Json | None = None
     suggested_action: str | None = None
+    error: Json | None = None
+    """All of it, as events and logs say it."""
 
 
 class Tally(NamedTuple):

@@ -1,7 +1,7 @@
 """Local disk for work in progress; what a dead run left behind is swept."""
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -26,14 +26,12 @@ class Scratch(dg.ConfigurableResource):
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def sweep(self, living_runs: Collection[str]) -> int:
-        """Delete the folders of all other runs; returns how many there were."""
+    def runs(self) -> set[str]:
+        """Ids of the runs that have, or had, folders here."""
         root = Path(self.root)
-        stale = [
-            folder
-            for folder in (root.iterdir() if root.exists() else ())
-            if folder.name not in living_runs
-        ]
-        for folder in stale:
-            shutil.rmtree(folder, ignore_errors=True)
-        return len(stale)
+        return {one.name for one in root.iterdir()} if root.exists() else set()
+
+    def delete(self, run_ids: Iterable[str]) -> None:
+        """Delete the folders of runs, with what is in them."""
+        for run_id in run_ids:
+            shutil.rmtree(Path(self.root) / run_id, ignore_errors=True)

@@ -76,10 +76,68 @@ class Settings(BaseModel):
         default=0.00226, ge=0, alias="STRATA_PRICE_ARCHIVE_USD"
     )
     """USD per GB and month in access tier Archive."""
+    event_queue: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$",  # Azure's rule
+        alias="STRATA_EVENT_QUEUE",
+    )
+    """Storage Queue with Event Grid messages of the account in `storage`."""
+    webhooks: Path | None = Field(default=None, alias="STRATA_WEBHOOKS")
+    """YAML or JSON file that names who is told of what becomes of datasets."""
+    worker_deadline_seconds: float = Field(
+        default=300.0, gt=0, alias="STRATA_WORKER_DEADLINE_SECONDS"
+    )
+    """Time that a worker has for any file; larger files get more."""
+    worker_memory_gb: float = Field(default=3.0, gt=0, alias="STRATA_WORKER_MEMORY_GB")
+    """Memory that a worker has for any file, GB of 10^9 bytes."""
+    worker_memory_per_byte: float = Field(
+        default=4.0, ge=0, alias="STRATA_WORKER_MEMORY_PER_BYTE"
+    )
+    """Bytes of memory that it has beyond that for each byte of the file."""
+    keep_runs_days: float = Field(default=30.0, ge=1, alias="STRATA_KEEP_RUNS_DAYS")
+    """Age from which good runs are thinned, or deleted when nothing needs them."""
+    keep_failed_runs_days: float = Field(
+        default=90.0, ge=1, alias="STRATA_KEEP_FAILED_RUNS_DAYS"
+    )
+    """The same for failed runs."""
+    keep_gone_days: float = Field(default=30.0, ge=0, alias="STRATA_KEEP_GONE_DAYS")
+    """Time after which a deleted file loses its partition."""
+    keep_evidence_days: float = Field(
+        default=365.0, ge=0, alias="STRATA_KEEP_EVIDENCE_DAYS"
+    )
+    """Time after which the ledger forgets evidence and facts of a deleted file."""
+    keep_messages_days: float = Field(
+        default=90.0, ge=1, alias="STRATA_KEEP_MESSAGES_DAYS"
+    )
+    """Age from which messages that are done, or set aside, are deleted."""
+    live_keys: int = Field(default=10_000, ge=1, alias="STRATA_LIVE_KEYS")
+    """Partitions of a dataset beyond which those of long finished files go."""
+    retry_waits_seconds: str = Field(
+        default="5,10,20",
+        pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?)*$",
+        alias="STRATA_RETRY_WAITS_SECONDS",
+    )
+    """Waits before each further try of a file within a run, separated by commas."""
+    retry_jitter: float = Field(default=0.0, ge=0, alias="STRATA_RETRY_JITTER")
+    """Random share that is added to each of these waits."""
+    recovery_delay_seconds: float = Field(
+        default=60.0, gt=0, alias="STRATA_RECOVERY_DELAY_SECONDS"
+    )
+    """Time until a failed file is queued again; doubles with each attempt."""
+    recovery_attempts: int = Field(default=6, ge=1, alias="STRATA_RECOVERY_ATTEMPTS")
+    """Attempts after which a failed file is left alone."""
+    breaker_faults: int = Field(default=5, ge=1, alias="STRATA_BREAKER_FAULTS")
+    """Faults of a service in a row after which work waits for it."""
+    breaker_seconds: float = Field(default=30.0, gt=0, alias="STRATA_BREAKER_SECONDS")
+    """Time until one piece of work tries the service again."""
+    breaker_patience_seconds: float = Field(
+        default=600.0, ge=0, alias="STRATA_BREAKER_PATIENCE_SECONDS"
+    )
+    """Longest time that work waits for a service before it fails."""
     local_database: bool = True
     """Whether the database is the private cluster below `home`."""
 
-    @field_validator("home", "stac_schemas")
+    @field_validator("home", "stac_schemas", "webhooks")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Our processes do not all have the same working directory."""
@@ -155,6 +213,18 @@ class Settings(BaseModel):
 
 def _plain(value: object) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def secret_variable(name: str) -> SecretStr:
+    """What a variable holds whose name stands in a file of the user's.
+
+    Raises:
+        LookupError: it is not set, or empty.
+    """
+    if value := ENVIRONMENT.get(name):
+        return SecretStr(value)
+    message = f"the variable {name} is not set"
+    raise LookupError(message)
 
 
 def process_environment(settings: Settings | None = None) -> dict[str, str]:

@@ -92,6 +92,7 @@ def observe(  # noqa: PLR0913, PLR0917
     with database.transaction() as connection:
         if context.cursor != router.digest:
             ledger.reroute(connection, container, route)
+            ledger.requeue_changed(connection, router.digests)
         pages = storage.list_pages(container)
         now = datetime.now(UTC)
         seen = ledger.observe(connection, container, pages, route, now, settle)
@@ -106,6 +107,7 @@ def request_runs(
     if instance.get_runs_count(dg.RunsFilter(statuses=QUEUED)) >= MOST_QUEUED_RUNS:
         return
     with database.transaction() as connection:
+        ledger.lock_requests(connection)
         release_lost_requests(instance, connection)
         waiting = [
             row

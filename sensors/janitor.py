@@ -1,6 +1,14 @@
-"""What dead runs left behind is put right, and the sweep says what it did."""
+"""What dead runs left behind is put right, and the sweep says what it did.
 
-from collections.abc import Collection
+Goes in: what Dagster says of runs, and the ledger, storage and scratch as they are.
+Comes out: nothing that belongs to no living run; a report on the asset `ops/janitor`,
+which outlives the sensor's ticks. What stays out: when a file is tried again, which
+the ledger knows.
+"""
+
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -11,7 +19,24 @@ from geo_resources.products import SourceName, withdraw
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 
+JANITOR = dg.AssetKey(["ops", "janitor"])
 MOST_PER_TICK = 100  # runs that begin wait for the end of a sweep
+REPORT_EVERY = timedelta(minutes=15)  # when nothing was found; else at once
+
+Counts = dict[str, int]
+
+
+def janitor_spec() -> dg.AssetSpec:
+    """The asset that shows what the janitor did."""
+    return dg.AssetSpec(
+        JANITOR,
+        group_name="ops",
+        description="Sweeps of the janitor sensor: one event whenever there was "
+        "something to put right, and one every 15 minutes when there was not. No event "
+        "for an hour means that nobody sweeps: is the daemon running?",
+        tags={"zone": "ops"},
+        kinds={"sensor"},
+    )
 
 
 def build_janitor(
@@ -36,30 +61,91 @@ def build_janitor(
         storage: Storage,
         database: Database,
         scratch: Scratch,
-    ) -> dg.SkipReason:
-        dead_runs = fail_dead_runs(context.instance)
-        released, due = _release(context.instance, database)
-        withdrawn = unpublish_deleted(database, unpublishing)
-        deleted = delete_replaced(storage, database)
-        living = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-        swept = scratch.sweep({run.run_id for run in living})
-        with database.transaction() as connection:
-            staged = tables.sweep_staging(connection, ledger.running_ids)
-        return dg.SkipReason(
-            f"{len(dead_runs)} dead runs failed, {released} files released, "
-            f"{due} failed files due again, {withdrawn} deleted files unpublished, "
-            f"{deleted} replaced products deleted, "
-            f"{swept} scratch folders swept, {len(staged)} staging tables dropped"
-        )
+    ) -> dg.SensorResult:
+        found = sweep(context.instance, storage, database, scratch, unpublishing)
+        now = datetime.now(UTC)
+        events: list[dg.AssetMaterialization] = []
+        if any(found.values()) or is_report_due(context.cursor, now):
+            events = [dg.AssetMaterialization(JANITOR, metadata=dict(found))]
+            context.update_cursor(now.isoformat())
+        words = ", ".join(f"{count} {what}" for what, count in found.items())
+        return dg.SensorResult(skip_reason=dg.SkipReason(words), asset_events=events)
 
     return janitor
 
 
-def _release(instance: dg.DagsterInstance, database: Database) -> tuple[int, int]:
-    """Files of dead runs, and failed files whose delay is over, wait again."""
+def is_report_due(last_report: str | None, now: datetime) -> bool:
+    """Whether a sweep that found nothing is told of, too.
+
+    >>> noon = datetime(2025, 6, 1, 12, tzinfo=UTC)
+    >>> is_report_due(None, noon), is_report_due("2025-06-01T11:50:00+00:00", noon)
+    (True, False)
+    """
+    return not last_report or now - datetime.fromisoformat(last_report) >= REPORT_EVERY
+
+
+def sweep(
+    instance: dg.DagsterInstance,
+    storage: Storage,
+    database: Database,
+    scratch: Scratch,
+    unpublishing: Collection[str],
+) -> Counts:
+    """Put everything right once; how much of each there was.
+
+    Every part is done whatever happens to the others: storage that is down keeps no
+    file claimed, a lock on a table keeps no scratch. The last error is raised then.
+    """
+    parts: dict[str, Callable[[], int]] = {
+        "dead runs ended": lambda: len(fail_dead_runs(instance)),
+        "files of dead runs released": lambda: release(instance, database),
+        "failed files due again": lambda: requeue(database),
+        "scratch folders swept": lambda: sweep_scratch(instance, scratch),
+        "staging tables dropped": lambda: drop_staging(database),
+        "deleted files unpublished": lambda: unpublish_deleted(database, unpublishing),
+        "replaced products deleted": lambda: delete_replaced(storage, database),
+    }
+    found: Counts = {}
+
+    def do(what: str) -> None:
+        found[what] = parts[what]()
+
+    with ExitStack() as stack:  # calls the last first, and each of them
+        for what in reversed(parts):
+            stack.callback(do, what)
+    return found
+
+
+def release(instance: dg.DagsterInstance, database: Database) -> int:
+    """Files of dead runs wait again, or fail if they were in too many of them."""
     with database.transaction() as connection:
         dead = dead_claims(instance, ledger.running_run_ids(connection))
-        return ledger.release(connection, dead), ledger.requeue_due(connection)
+        return ledger.release(connection, dead)
+
+
+def requeue(database: Database) -> int:
+    """Failed files whose delay is over wait again."""
+    with database.transaction() as connection:
+        return ledger.requeue_due(connection)
+
+
+def sweep_scratch(instance: dg.DagsterInstance, scratch: Scratch) -> int:
+    """Delete the folders of runs that are over; returns how many.
+
+    Folders are listed first: a run that begins meanwhile is asked for after it made
+    its folder.
+    """
+    folders = scratch.runs()
+    living = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    stale = folders - {run.run_id for run in living}
+    scratch.delete(stale)
+    return len(stale)
+
+
+def drop_staging(database: Database) -> int:
+    """Drop the staging tables of rows that no run works on; returns how many."""
+    with database.transaction() as connection:
+        return len(tables.sweep_staging(connection, ledger.running_ids))
 
 
 def unpublish_deleted(database: Database, datasets: Collection[str]) -> int:

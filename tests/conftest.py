@@ -28,7 +28,7 @@ UNSAFE_BUT_FAST = {"fsync": "off", "synchronous_commit": "off"} | {
     "full_page_writes": "off",
     "max_wal_size": "4GB",
 }
-AZURITE_SCRIPT = ROOT / "node_modules/azurite/dist/src/blob/main.js"
+AZURITE_SCRIPTS = ROOT / "node_modules/azurite/dist/src"
 AZURITE_ACCOUNT = "devstoreaccount1"
 AZURITE_KEY = (  # the public key every Azurite ships with
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -73,6 +73,15 @@ def azurite(session_folder: Path) -> Iterator[str]:
     """Connection string of a real Azurite."""
     with shared(session_folder / "azurite", start_azurite, stop_azurite) as state:
         yield azurite_connection_string(json.loads(state)["port"])
+
+
+@pytest.fixture(scope="session")
+def azurite_queues(session_folder: Path, azurite: str) -> Iterator[str]:
+    """Connection string of Azurite's blobs and of its queues beside them."""
+    path = session_folder / "azurite-queues"
+    with shared(path, start_azurite_queues, stop_azurite) as state:
+        endpoint = f"http://{LOOPBACK}:{json.loads(state)['port']}/{AZURITE_ACCOUNT}"
+        yield f"{azurite}QueueEndpoint={endpoint};"
 
 
 @pytest.fixture
@@ -165,16 +174,22 @@ def stop_cluster(folder: str) -> None:
     shutil.rmtree(Path(folder).parent)
 
 
-def start_azurite() -> str:
-    assert AZURITE_SCRIPT.exists(), "no Azurite: run `make install-dev`"
+def start_azurite(service: str = "blob") -> str:
+    script = AZURITE_SCRIPTS / service / "main.js"
+    assert script.exists(), "no Azurite: run `make install-dev`"
     folder = Path(tempfile.mkdtemp(prefix="strata-azurite-"))
     port = free_port()
-    command = ["node", AZURITE_SCRIPT, "--blobHost", LOOPBACK, "--blobPort", str(port)]
+    command = ["node", script, f"--{service}Host", LOOPBACK]
+    command += [f"--{service}Port", str(port)]
     command += ["--inMemoryPersistence", "--silent", "--disableTelemetry"]
     command += ["--skipApiVersionCheck"]  # our SDK may be newer than the emulator
     process = spawn(command, log=folder / "azurite.log", cwd=folder, detached=True)
     assert wait_until(lambda: not port_is_free(port), 30), "Azurite does not start"
     return json.dumps({"port": port, "pid": process.pid, "folder": str(folder)})
+
+
+def start_azurite_queues() -> str:
+    return start_azurite("queue")
 
 
 def stop_azurite(state: str) -> None:

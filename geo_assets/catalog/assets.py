@@ -87,11 +87,16 @@ def build_success_check(contract: DatasetContract) -> dg.AssetChecksDefinition:
 
 
 def batch_health(
-    contract: DatasetContract, report: BatchReport
+    contract: DatasetContract, report: BatchReport, breakers: str
 ) -> dg.AssetCheckEvaluation:
     """Health of one batch: an ERROR below the threshold, a WARN with any bad file.
 
     A batch of fewer than four files says too little of a dataset to be an ERROR.
+
+    Args:
+        contract: of the dataset.
+        report: what became of the batch.
+        breakers: whether the services were well at its end.
     """
     below = report.share_good < contract.success_threshold and report.total >= FEW
     severity = dg.AssetCheckSeverity.ERROR if below else dg.AssetCheckSeverity.WARN
@@ -105,6 +110,7 @@ def batch_health(
             "good": report.done,
             "bad": len(report.bad),
             "outcome": "completed with errors" if report.bad else "completed",
+            "circuit breakers": breakers,
         },
     )
 

@@ -23,7 +23,6 @@ from geo_assets.raster.products import (
 )
 from geo_assets.raster.report import Reporter
 from geo_assets.verdicts import Verdicts, usable_name
-from geo_assets.workers import deadline_seconds
 from geo_resources import ledger, pgstac
 from geo_resources.blobs import Fetched
 from geo_resources.ledger import LedgerRow
@@ -57,7 +56,9 @@ class RasterDesk:
         self._scratch = bench.scratch
         self._workers = bench.workers
         self._schemas = bench.schemas.path
-        self._verdicts = Verdicts(contract, bench.storage, bench.database)
+        self._verdicts = Verdicts(
+            contract, bench.storage, bench.database, bench.recovery
+        )
         self._reporter = Reporter(contract, bench.stages, bench.prices, bench.storage)
 
     def process(self, row: LedgerRow, threads: int) -> "RasterResult":
@@ -74,8 +75,7 @@ class RasterDesk:
                 self._check_header(row)
             fetched = self._verdicts.fetch(row, folder)
             task = self._task(row, fetched, folder, threads)
-            deadline = deadline_seconds(row.bytes)
-            result = self._workers.call(process_raster, deadline, task)
+            result = self._workers.call(process_raster, row.bytes, task)
             self._storage.ensure_unchanged(row.container, row.blob, row.etag)
             self._upload(row, result)
         return result
@@ -89,7 +89,7 @@ class RasterDesk:
         remote = self._storage.gdal(row.container, row.blob)
         self._workers.call(
             inspect_raster,
-            deadline_seconds(0),
+            0,
             remote.path,
             row.bytes,
             self._contract,
@@ -167,9 +167,9 @@ class RasterDesk:
         """Record why the file cannot be used."""
         self._verdicts.refuse(refused)
 
-    def fail(self, broken: Broken, code: str) -> None:
+    def fail(self, broken: Broken) -> None:
         """Record a fault of the platform, and when the file is tried again."""
-        self._verdicts.fail(broken, code)
+        self._verdicts.fail(broken)
 
     def events(
         self, outcome: "Done[RasterResult] | Refused | Broken"

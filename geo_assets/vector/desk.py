@@ -27,7 +27,6 @@ from geo_assets.vector.products import (
 )
 from geo_assets.vector.report import Reporter
 from geo_assets.verdicts import Verdicts
-from geo_assets.workers import deadline_seconds
 from geo_resources import ledger, pgstac, tables
 from geo_resources.ledger import LedgerRow
 from geo_resources.products import SourceName, withdraw
@@ -84,7 +83,9 @@ class VectorDesk:
         self._scratch = bench.scratch
         self._workers = bench.workers
         self._schemas = bench.schemas.path
-        self._verdicts = Verdicts(contract, bench.storage, bench.database)
+        self._verdicts = Verdicts(
+            contract, bench.storage, bench.database, bench.recovery
+        )
         self._reporter = Reporter(contract, bench.stages, bench.prices, bench.storage)
 
     def process(self, row: LedgerRow, threads: int) -> Ready:
@@ -143,14 +144,13 @@ class VectorDesk:
         from geo_assets.vector.chain import plan_vector
 
         begin = time.perf_counter()
-        deadline = deadline_seconds(row.bytes)
-        plan = self._workers.call(plan_vector, deadline, task)
+        plan = self._workers.call(plan_vector, row.bytes, task)
         planned = time.perf_counter()
         loader = Loader(self._database, self._contract, row, folder)
         with ExitStack() as undo:
             for one in plan.tables:
                 undo.callback(loader.drop, one)
-            staged = self._load(loader, task, plan, deadline)
+            staged = self._load(loader, task, plan)
             seconds = {
                 "validated": round(planned - begin, 3),
                 "table": round(time.perf_counter() - planned, 3),
@@ -161,14 +161,14 @@ class VectorDesk:
         return Ready(result, [loader.publication(one) for one in staged])
 
     def _load(
-        self, loader: Loader, task: "VectorTask", plan: "VectorPlan", deadline: float
+        self, loader: Loader, task: "VectorTask", plan: "VectorPlan"
     ) -> list[Staged]:
         """Every table of the file that has rows, if only refused ones."""
         from geo_assets.vector.chain import stream_table
         from geo_assets.vector.model import SAMPLE
 
         staged: list[Staged] = []
-        left = SAMPLE
+        size, left = task.blob.size_bytes, SAMPLE
         for planned in plan.tables:
             budget = left
 
@@ -176,7 +176,7 @@ class VectorDesk:
                 fifo: Path, planned: "PlannedTable" = planned, budget: int = budget
             ) -> "Streamed":
                 return self._workers.call(
-                    stream_table, deadline, task, plan.source, planned, fifo, budget
+                    stream_table, size, task, plan.source, planned, fifo, budget
                 )
 
             loaded = loader.load(planned, send)
@@ -219,7 +219,7 @@ class VectorDesk:
             hrefs={kind: self._href(row, kind) for kind in FILE_NAMES},
             schemas=self._schemas,
         )
-        return self._workers.call(finish_vector, deadline_seconds(0), last)
+        return self._workers.call(finish_vector, row.bytes, last)
 
     def _upload(self, row: LedgerRow, result: "VectorResult") -> None:
         intended = [self._href(row, kind) for kind in (*result.files, ITEM)]
@@ -312,9 +312,9 @@ class VectorDesk:
         """Record why the file cannot be used."""
         self._verdicts.refuse(refused)
 
-    def fail(self, broken: Broken, code: str) -> None:
+    def fail(self, broken: Broken) -> None:
         """Record a fault of the platform, and when the file is tried again."""
-        self._verdicts.fail(broken, code)
+        self._verdicts.fail(broken)
 
     def events(self, outcome: Done[Ready] | Refused | Broken) -> Iterable[Event]:
         """What the Dagster UI is told of one file."""

@@ -27,6 +27,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "GML": {"DOWNLOAD_SCHEMA": "NO"},
 }
 _WKB = (b"geoarrow.wkb", b"ogc.wkb")
+_IDENTIFIED = ("GPKG", "OpenFileGDB")  # whose feature ids are a column, with a name
 MAX_BATCH_ROWS, USUAL_BATCH_ROWS = 32768, 8192
 _SQL_FAULT = re.compile(
     r"no such (column|function)|syntax error|incomplete input|unrecognized token"
@@ -81,7 +82,8 @@ def describe_layer(  # noqa: PLR0913 (what GDAL and people need to know)
             path, layer=layer, force_feature_count=driver != "GML", **options
         )
         _check_driver(info["driver"], driver, path)
-    with _open(path, driver, layer, contract.where, encoding, None) as (meta, reader):
+    ids = info["fid_column"] if driver in _IDENTIFIED else ""
+    with _open(path, driver, layer, contract.where, encoding, ids) as (meta, reader):
         schema = reader.schema
         _try_filter(reader, contract.where, path, driver)
     attributes, _, spare = _split(schema)
@@ -101,7 +103,7 @@ def describe_layer(  # noqa: PLR0913 (what GDAL and people need to know)
         crs_wkt=crs_wkt(meta["crs"]),
         feature_count=count,
         encoding=encoding,
-        options={"layer": layer},
+        options={"layer": layer, "ids": ids},
     ), tuple(said)
 
 
@@ -122,9 +124,9 @@ def read_ogr(
     prepare()
     path = Path(layer.path)
     rows = _batch_rows(path, layer.feature_count, batch_bytes)
-    name = layer.options["layer"]
+    name, ids = layer.options["layer"], layer.options["ids"]
     with _open(
-        path, layer.driver, name, contract.where, layer.encoding, layer, rows
+        path, layer.driver, name, contract.where, layer.encoding, ids, layer, rows
     ) as (_, reader):
         attributes, geometry, _ = _split(reader.schema)
         keep = [f.name for f in layer.fields]
@@ -183,7 +185,8 @@ def _open(  # noqa: PLR0913, PLR0917 (what GDAL needs to know)
     layer: str,
     where: str | None,
     encoding: str | None,
-    chosen: Layer | None,
+    ids: str,
+    chosen: Layer | None = None,
     rows: int = USUAL_BATCH_ROWS,
 ) -> Iterator[tuple[dict[str, Any], pa.RecordBatchReader]]:
     import pyogrio
@@ -204,6 +207,7 @@ def _open(  # noqa: PLR0913, PLR0917 (what GDAL needs to know)
                     batch_size=rows,
                     use_pyarrow=True,
                     datetime_as_string=True,
+                    return_fids=bool(ids),
                     **arguments,
                     **_OPTIONS.get(driver, {}),
                 )

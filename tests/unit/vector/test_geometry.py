@@ -232,8 +232,6 @@ def test_collections_may_be_nested_as_deep_as_the_dataset_allows():
         parse(wkb(f"GEOMETRYCOLLECTION({text})")[0].as_py(), 8)
 
 
-# Validity without a library
-
 def random_geometries(seed, count=60):
     """Polygons as they come: simple, crossed, with holes, multi, null."""
     random = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from geo_assets.errors import (
 )
 from geo_assets.vector.model import TIME_TEXT
 from geo_assets.vector.read import read_layer
+from tests.unit.vector.layers import wkb
 from tests.unit.vector.reading import (
     contract,
     open_file,
@@ -76,9 +77,27 @@ def test_all_layers_of_a_geopackage_and_its_tables_are_loaded(tmp_path):
     source = open_file(path)
     assert [layer.name for layer in source.layers] == ["one", "two", "codes"]
     assert source.layers[2].geometry_type is None
-    assert read_all(source, source.layers[2])[0] == {"k": [1, 2]}
+    assert read_all(source, source.layers[2])[0] == {"fid": [1, 2], "k": [1, 2]}
     assert "25832" in (source.layers[0].crs_wkt or "")
     assert "4326" in (source.layers[1].crs_wkt or "")
+
+
+def test_feature_ids_of_a_geopackage_are_a_column_of_their_name(tmp_path):
+    path = tmp_path / "parcels.gpkg"
+    pyogrio.write_arrow(
+        pa.table({"v": ["a", "b"], "g": wkb("POINT(1 2)", "POINT(3 4)")}),
+        path,
+        driver="GPKG",
+        geometry_name="g",
+        geometry_type="Point",
+        crs="EPSG:4326",
+        layer_options={"FID": "parcel", "SPATIAL_INDEX": "NO"},
+    )
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE parcels SET parcel = parcel + 700")
+    assert read_file(path)["parcel"] == [701, 702]
+    rules = contract(columns={"exclude": ["parcel"]})
+    assert set(read_file(path, rules)) == {"v", "wkt"}
 
 
 def test_a_wrong_layer_lists_the_choices(tmp_path):
@@ -211,7 +230,8 @@ def test_columns_are_chosen(tmp_path, driver, name):
     source = open_file(path, rules)
     assert source.layers[0].fields_skipped == ("ratio",)
     columns = read_all(source, source.layers[0], rules)[0]
-    assert set(columns) == {"id", "name", "wkt"}
+    ids = {"fid"} if driver == "GPKG" else set()
+    assert set(columns) == {"id", "name", "wkt", *ids}
     assert columns["id"] == [1]
     with pytest.raises(SchemaMismatchError):
         open_file(path, contract(columns={"include": ["nope"]}))

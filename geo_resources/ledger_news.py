@@ -1,0 +1,108 @@
+"""What of the ledger is worth telling when a run has ended.
+
+In goes a run or a dataset; out come news of rejected files and of datasets in which
+nothing is left to do. What stays out: Dagster, and who is told.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from geo_resources.cloud_events import News
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+def rejected_files(connection: "Connection", run_id: str) -> list[News]:
+    """One piece of news for each file that this run has rejected, in their order.
+
+    A file that waits again by now, because it or the contract changed, is not among
+    them: there will be news of its next verdict.
+    """
+    from psycopg.rows import dict_row
+
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(_REJECTED, [run_id]).fetchall()
+    return [
+        News(
+            type="strata.file.rejected",
+            about=(run_id, row.pop("id")),
+            dataset=row["dataset"],
+            subject=f"{row['container']}/{row['blob']}",
+            time=row.pop("finished"),
+            data=row,
+        )
+        for row in rows
+    ]
+
+
+_REJECTED = """
+SELECT
+    id, dataset, container, blob, etag, bytes, code, message, evidence,
+    suggested_action, run_id, attempts AS attempt, finished
+FROM ops.ledger
+WHERE run_id = %s AND status = 'rejected'
+ORDER BY id
+"""
+
+
+def counts_of_run(connection: "Connection", run_id: str) -> dict[str, dict[str, int]]:
+    """How many files of a run are in which status, by dataset."""
+    found: dict[str, dict[str, int]] = {}
+    for dataset, status, files in connection.execute(_COUNTS, [run_id]).fetchall():
+        found.setdefault(dataset, {})[status] = files
+    return found
+
+
+_COUNTS = """
+SELECT dataset, status, count(*) FROM ops.ledger
+WHERE run_id = %s AND dataset IS NOT NULL
+GROUP BY dataset, status
+ORDER BY dataset, status
+"""
+
+
+class _State(NamedTuple):
+    finished: datetime
+    counts: dict[str, int]
+
+
+def completion(connection: "Connection", dataset: str) -> News | None:
+    """That every file which has arrived in a dataset is done with; None if not so.
+
+    A failed file that will be tried again is not done with. Whoever asks, and however
+    often, it is the same event until another file is finished.
+    """
+    if connection.execute(_OPEN, [dataset]).rowcount:
+        return None
+    row = connection.execute(_STATE, [dataset]).fetchone()
+    if row is None or row[0] is None:
+        return None
+    state = _State(*row)
+    return News(
+        type="strata.dataset.complete",
+        about=(dataset, state.finished.isoformat()),
+        dataset=dataset,
+        subject=dataset,
+        time=state.finished,
+        data={"dataset": dataset, "files": state.counts},
+    )
+
+
+_OPEN = """
+SELECT FROM ops.ledger
+WHERE dataset = %s AND (
+    status IN ('pending', 'running')
+    OR (status = 'failed' AND retry_after IS NOT NULL)
+)
+LIMIT 1
+"""
+
+_STATE = """
+SELECT max(last), jsonb_object_agg(status, files) FROM (
+    SELECT status, count(*) AS files, max(finished) AS last
+    FROM ops.ledger
+    WHERE dataset = %s
+    GROUP BY status
+) AS counted
+"""

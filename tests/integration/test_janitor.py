@@ -1,0 +1,168 @@
+"""A sweep puts right what dead runs left, says so, and lets no part stop another."""
+
+import os
+import socket
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import dagster as dg
+import psutil
+import pytest
+
+from geo_assets.liveness import BORN_WITHIN_SECONDS, WORKER_TAG, fail_dead_runs, is_gone
+from geo_assets.liveness import worker_tag as tag_of_this_process
+from geo_resources.scratch import Scratch
+from geo_resources.storage import Storage
+from sensors.janitor import JANITOR, REPORT_EVERY, build_janitor, sweep
+from tests.integration.ledger_world import NOW
+from tests.integration.retention_world import opened
+
+NOBODY = f"{socket.gethostname()}:{2**22 + 1}:0.00"
+RANGE = {"dagster/asset_partition_range_start": "a"}
+
+
+@pytest.fixture
+def world(database_url):
+    with opened(database_url) as world:
+        yield world
+
+
+@pytest.fixture
+def storage(tmp_path):
+    storage = Storage(url=(tmp_path / "storage").as_uri())
+    storage.ensure_containers(["bronze", "silver", "gold"])
+    return storage
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    return Scratch(root=str(tmp_path / "scratch"))
+
+
+def begin_run(world, status="STARTED", age_seconds=0.0, **tags):
+    """A run that Dagster believes to be at work."""
+    run = dg.DagsterRun(
+        job_name="any", status=dg.DagsterRunStatus[status], tags={**tags}
+    )
+    world.instance.add_run(run)
+    world.dagster.execute(
+        "UPDATE runs SET start_time = %s WHERE run_id = %s",
+        [time.time() - age_seconds, run.run_id],
+    )
+    return run.run_id
+
+
+def status_of(world, run_id):
+    run = world.instance.get_run_by_id(run_id)
+    return run.status.name
+
+
+def tick(world, storage, scratch, cursor=None):
+    """One evaluation of the sensor, and the cursor that it leaves."""
+    sensor = build_janitor(10, [])
+    with dg.build_sensor_context(
+        instance=world.instance,
+        cursor=cursor,
+        resources={
+            "storage": storage,
+            "database": world.database,
+            "scratch": scratch,
+        },
+    ) as context:
+        found = cast("dg.SensorResult", sensor(context))
+        return found, context.cursor
+
+
+def test_a_run_whose_process_is_gone_ends_and_its_files_wait_again(
+    world, storage, scratch
+):
+    run_id = begin_run(world, **{WORKER_TAG: NOBODY})
+    alive = begin_run(world, **{WORKER_TAG: tag_of_this_process()})
+    world.see({"a": "1", "b": "1"})
+    world.claim("a", run=run_id)
+    world.claim("b", run=alive)
+    with scratch.folder(alive) as kept:
+        (kept.parents[1] / run_id).mkdir()
+        found = sweep(world.instance, storage, world.database, scratch, [])
+        assert kept.exists()
+    assert {what: n for what, n in found.items() if n} == {
+        "dead runs ended": 1,
+        "files of dead runs released": 1,
+        "scratch folders swept": 1,
+    }
+    assert (status_of(world, run_id), status_of(world, alive)) == ("FAILURE", "STARTED")
+    assert world.pending() == ["a@1"]
+
+
+def test_a_cancelled_run_whose_process_is_gone_ends(world):
+    run_id = begin_run(world, "CANCELING", **{WORKER_TAG: NOBODY})
+    assert fail_dead_runs(world.instance) == [run_id]
+    assert status_of(world, run_id) == "CANCELED"
+
+
+def test_a_run_over_files_that_never_said_who_it_is_ends_in_time(world):
+    late = begin_run(world, age_seconds=BORN_WITHIN_SECONDS + 1, **RANGE)
+    begin_run(world, age_seconds=BORN_WITHIN_SECONDS - 30, **RANGE)
+    begin_run(world, age_seconds=10_000)
+    assert BORN_WITHIN_SECONDS <= 110, "with a tick of 10 s, within two minutes"
+    assert fail_dead_runs(world.instance) == [late]
+
+
+def test_a_killed_process_is_gone_before_anybody_has_waited_for_it():
+    process = subprocess.Popen(["sleep", "60"])
+    start = psutil.Process(process.pid).create_time()
+    tag = f"{socket.gethostname()}:{process.pid}:{start:.2f}"
+    assert not is_gone(tag)
+    process.kill()
+    deadline = time.monotonic() + 10
+    while not is_gone(tag):
+        assert time.monotonic() < deadline
+    process.wait()
+
+
+def test_a_run_of_another_host_is_not_known_to_be_dead():
+    pid, start = 2**22 + 1, "0.00"
+    assert is_gone(f"{socket.gethostname()}:{pid}:{start}")
+    assert not is_gone(f"elsewhere:{pid}:{start}")
+    assert is_gone(f"{socket.gethostname()}:{os.getpid()}:1.00"), "another of that pid"
+
+
+def test_a_sweep_that_finds_nothing_says_so_now_and_then(world, storage, scratch):
+    first, cursor = tick(world, storage, scratch)
+    assert [event.asset_key for event in first.asset_events] == [JANITOR]
+    assert {int(str(v.value)) for v in first.asset_events[0].metadata.values()} == {0}
+    second, cursor = tick(world, storage, scratch, cursor)
+    assert second.asset_events == []
+    assert "0 dead runs ended" in str(second.skip_reason.skip_message)
+    long_ago = (datetime.now(UTC) - REPORT_EVERY - timedelta(seconds=1)).isoformat()
+    third, _ = tick(world, storage, scratch, long_ago)
+    assert len(third.asset_events) == 1
+
+
+def test_a_sweep_that_finds_something_says_so_at_once(world, storage, scratch):
+    _, cursor = tick(world, storage, scratch)
+    world.see({"a": "1"})
+    (row,) = world.claim("a")
+    world.fail(row, retry_after=NOW)
+    found, _ = tick(world, storage, scratch, cursor)
+    (event,) = found.asset_events
+    assert event.metadata["failed files due again"].value == 1
+    assert len(event.metadata) == 7
+
+
+def test_storage_that_is_down_keeps_no_file_claimed(world, scratch, tmp_path):
+    run_id = begin_run(world, **{WORKER_TAG: NOBODY})
+    world.make("old")
+    world.see({"old": "2", "b": "1"})
+    (row,) = world.claim("old")
+    world.accept(row, "analysis")
+    world.claim("b", run=run_id)
+    (tmp_path / "scratch" / run_id).mkdir(parents=True)
+    nowhere = Storage(url=(tmp_path / "not there").as_uri())
+    with pytest.raises((OSError, ValueError)):
+        sweep(world.instance, nowhere, world.database, scratch, [])
+    assert world.pending() == ["b@1"]
+    assert scratch.runs() == set()
+    assert world.query("SELECT * FROM ops.deletions"), "noted until it is up again"

@@ -1,0 +1,147 @@
+"""Work in native code ends: by its result, its deadline, or its bound of memory."""
+
+import mmap
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from geo_assets.memory_watch import held_bytes
+from geo_assets.workers import (
+    WorkerDeadlineError,
+    WorkerDiedError,
+    WorkerMemoryError,
+    open_workers,
+)
+from geo_resources.limits import WorkerLimits
+
+MB = 1_000_000
+LIMITS = WorkerLimits(
+    memory_base_bytes=200 * MB, memory_per_byte=1.0, deadline_base_seconds=30.0
+)
+
+
+def fill(megabytes: int, seconds: float = 0.0) -> int:
+    """Memory that is really used, for some time; the process that used it."""
+    block = np.ones(megabytes * MB, dtype=np.uint8)
+    time.sleep(seconds)
+    return os.getpid() if block[-1] else 0
+
+
+def hold_the_lock(megabytes: int) -> None:
+    """One call into C that never lets another thread of the process run."""
+    _ = bytearray(b"x" * 1000) * (megabytes * 1000)
+
+
+def read_mapped(path: str) -> int:
+    """A file that is mapped and read as a whole."""
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+    ):
+        total = sum(mapped[i] for i in range(0, len(mapped), 4096))
+        time.sleep(0.5)
+    return total
+
+
+def ask_too_much() -> None:
+    np.ones(1 << 42, dtype=np.uint8)
+
+
+def exit_without_answer() -> None:
+    os._exit(7)
+
+
+@pytest.fixture
+def workers():
+    with open_workers(1, LIMITS) as workers:
+        yield workers
+
+
+def test_a_worker_that_takes_too_much_memory_is_killed_and_says_how_much(workers):
+    with pytest.raises(
+        WorkerMemoryError, match=r"took (\d+) MB of memory, may take 200"
+    ):
+        workers.call(fill, 0, 600, 20.0)
+
+
+def test_memory_is_measured_while_native_code_lets_nobody_else_run(workers):
+    begin = time.monotonic()
+    with pytest.raises(WorkerMemoryError):
+        workers.call(hold_the_lock, 0, 6_000)
+    assert time.monotonic() - begin < 20
+
+
+def test_a_larger_file_may_take_more(workers):
+    assert workers.call(fill, 600 * MB, 600, 0.5)
+
+
+def test_the_next_call_gets_a_new_worker(workers):
+    first = workers.call(fill, 0, 1)
+    with pytest.raises(WorkerMemoryError):
+        workers.call(fill, 0, 600, 20.0)
+    second = workers.call(fill, 0, 1)
+    assert first != second
+    assert not psutil.pid_exists(first)
+
+
+def test_what_earlier_calls_left_behind_does_not_count(workers):
+    kept = [workers.call(keep, 0, 150) for _ in range(4)]
+    assert kept == [1, 2, 3, 4], "one process keeps 600 MB, 150 of each call"
+
+
+KEPT: list[bytearray] = []
+
+
+def keep(megabytes: int) -> int:
+    KEPT.append(bytearray(b"x") * (megabytes * MB))
+    time.sleep(0.3)
+    return len(KEPT)
+
+
+def test_a_mapped_file_is_not_memory_of_the_worker(workers, tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(bytes(400 * MB))
+    assert workers.call(read_mapped, 0, str(path)) == 0
+
+
+def test_two_workers_are_bounded_each_by_its_own_file():
+    with open_workers(2, LIMITS) as workers, ThreadPoolExecutor(2) as threads:
+        large = threads.submit(workers.call, fill, 800 * MB, 500, 2.0)
+        small = threads.submit(workers.call, fill, 0, 500, 20.0)
+        assert isinstance(small.exception(), WorkerMemoryError)
+        assert large.result()
+
+
+def test_memory_that_the_system_refuses_is_named_so(workers):
+    with pytest.raises(WorkerMemoryError, match="more memory than a process may have"):
+        workers.call(ask_too_much, 0)
+
+
+def test_a_worker_that_hangs_is_killed_at_its_deadline():
+    limits = WorkerLimits(deadline_base_seconds=0.5)
+    begin = time.monotonic()
+    with (
+        open_workers(1, limits) as workers,
+        pytest.raises(WorkerDeadlineError, match="was killed after"),
+    ):
+        workers.call(fill, 0, 1, 60.0)
+    assert time.monotonic() - begin < 30
+
+
+def test_a_worker_that_dies_by_itself_is_not_called_too_large(workers):
+    with pytest.raises(WorkerDiedError, match="exit code 7") as caught:
+        workers.call(exit_without_answer, 0)
+    assert not isinstance(caught.value, WorkerMemoryError)
+
+
+def test_held_memory_is_what_the_process_alone_uses():
+    before = held_bytes(os.getpid())
+    block = np.ones(100 * MB, dtype=np.uint8)
+    assert 90 * MB < held_bytes(os.getpid()) - before < 130 * MB
+    assert block.nbytes == 100 * MB
+    assert held_bytes(2**22 + 1) == 0, "no such process"
