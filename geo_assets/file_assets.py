@@ -65,12 +65,13 @@ TO_CLAIM: tuple[Service, ...] = ("database",)
 TO_CLOSE: tuple[Service, ...] = ("database", "pgstac")
 
 
-def build_dataset_defs(
+def build_dataset_defs(  # noqa: PLR0913, PLR0917
     contract: DatasetContract,
     specs: Sequence[dg.AssetSpec],
     checks: Sequence[dg.AssetChecksDefinition],
     open_desk: OpenDesk,
     chain: Sequence[str],
+    pool: str,
 ) -> dg.Definitions:
     """All definitions of one dataset.
 
@@ -80,8 +81,9 @@ def build_dataset_defs(
         checks: on what became of a file.
         open_desk: builds the desk of a run.
         chain: modules that the workers run, imported once for all of them.
+        pool: of Dagster's, whose limit bounds how many such runs are at work at once.
     """
-    files = build_files_asset(contract, specs, open_desk, chain)
+    files = build_files_asset(contract, specs, open_desk, chain, pool)
     job = dg.define_asset_job(
         files_job(contract.name),
         selection=dg.AssetSelection.assets(files).without_checks(),
@@ -100,6 +102,7 @@ def build_files_asset(
     specs: Sequence[dg.AssetSpec],
     open_desk: OpenDesk,
     chain: Sequence[str],
+    pool: str,
 ) -> dg.AssetsDefinition:
     """The per-file assets of a dataset, made by one op for a range of files."""
 
@@ -108,6 +111,7 @@ def build_files_asset(
         specs=specs,
         partitions_def=files_of(contract.name),
         can_subset=True,
+        pool=pool,
         backfill_policy=dg.BackfillPolicy.multi_run(BATCH_FILES),
         description=f"Carries files of {contract.name} from bronze to the catalogue.",
     )

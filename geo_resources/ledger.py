@@ -23,9 +23,10 @@ from geo_resources.ledger_claims import (
     claim,
     forget_request,
     mark_requested,
-    pending,
+    requests,
     running_ids,
     running_run_ids,
+    waiting,
 )
 from geo_resources.ledger_outcomes import (
     accept,
@@ -61,6 +62,7 @@ from geo_resources.ledger_rows import (
     Observed,
     PendingRow,
     Product,
+    Request,
     Status,
     Tally,
 )
@@ -84,6 +86,7 @@ __all__ = [
     "Observed",
     "PendingRow",
     "Product",
+    "Request",
     "Status",
     "Tally",
     "TierSize",
@@ -104,10 +107,10 @@ __all__ = [
     "mark_requested",
     "observe",
     "observe_some",
-    "pending",
     "plan_withdrawal",
     "reject",
     "release",
+    "requests",
     "requeue_changed",
     "requeue_due",
     "reroute",
@@ -120,4 +123,5 @@ __all__ = [
     "tier_sizes",
     "unpublish",
     "unsettled",
+    "waiting",
 ]

@@ -12,7 +12,7 @@ memory stays flat and one transaction sees the whole. States that follow:
 - `gone` and listed again: `accepted` if its products still stand, else as if new.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, LiteralString
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _PAGE = 2_000  # rows that are routed at a time
+_MANY = 1_000  # new rows after which plans need new statistics
 
 
 def observe(  # noqa: PLR0913, PLR0917
@@ -32,17 +33,31 @@ def observe(  # noqa: PLR0913, PLR0917
     route: Callable[[str], Route],
     now: datetime,
     settle: timedelta,
+    most_new: int | None = None,
 ) -> Observed:
     """Bring the ledger up to date with a container; an error changes nothing.
 
     Listings of one container are taken one after the other, the older first. A version
     is settled when it is older than `settle` or was there the last time, too.
+
+    Args:
+        connection: in a transaction.
+        container: that was listed.
+        listing: pages of the whole container.
+        route: where a blob goes.
+        now: time of the listing.
+        settle: age from which a version counts as completely written.
+        most_new: how many unseen versions are taken in; the rest stay unseen, for the
+            next listing to find.
     """
-    bound = _bound(container, now, settle)
+    bound = _bound(container, now, settle) | {"most_new": most_new}
     with connection.transaction():
         connection.execute(_ONE_LISTING_AT_A_TIME, bound)
         _copy_listing(connection, listing)
-        return _compare(connection, route, bound)
+        seen = _compare(connection, route, bound)
+    if seen.new >= _MANY:
+        connection.execute("SELECT ops.analyze_ledger()")
+    return seen
 
 
 def observe_some(  # noqa: PLR0913, PLR0917
@@ -78,7 +93,13 @@ def observe_some(  # noqa: PLR0913, PLR0917
 def _bound(container: str, now: datetime, settle: timedelta) -> dict[str, object]:
     """What the statements are told; `only` names blobs, if not all were looked at."""
     before = now - settle
-    return {"container": container, "now": now, "before": before, "only": None}
+    return {
+        "container": container,
+        "now": now,
+        "before": before,
+        "only": None,
+        "most_new": None,
+    }
 
 
 def _compare(
@@ -91,11 +112,12 @@ def _compare(
     changed = connection.execute(_CHANGE, bound).rowcount
     gone += _counts(connection, _REPLACE, bound)[0]
     returned = connection.execute(_RETURN, bound).rowcount
-    routes = _routes(_pages(connection, _UNSEEN, str(bound["container"])), route)
+    routes = _routes(_pages(connection, _UNSEEN, bound), route)
     _copy(connection, _NEW_ROUTES, _COPY_ROUTES, routes)
     new, again = _counts(connection, _ARRIVE, bound)
     reopen_duplicates(connection)
-    return Observed(new, changed, returned + again, settled, gone)
+    more = bound["most_new"] is not None and new + again == bound["most_new"]
+    return Observed(new, changed, returned + again, settled, gone, more)
 
 
 def unsettled(connection: "Connection", container: str, limit: int) -> list[str]:
@@ -129,7 +151,7 @@ def reroute(
     For when the contracts have changed: what nobody claimed may now be claimed.
     """
     with connection.transaction():
-        blobs = _pages(connection, _UNROUTED, container)
+        blobs = _pages(connection, _UNROUTED, {"container": container})
         _copy(connection, _NEW_ROUTES, _COPY_ROUTES, _routes(blobs, route))
         return connection.execute(_REROUTE, {"container": container}).rowcount
 
@@ -268,6 +290,7 @@ WHERE NOT EXISTS (
     WHERE l.container = %(container)s AND l.blob = s.blob AND l.etag = s.etag
         AND l.status <> 'gone'
 )
+LIMIT %(most_new)s
 """
 
 _ARRIVE = """
@@ -347,11 +370,11 @@ def _copy(
 
 
 def _pages(
-    connection: "Connection", query: LiteralString, container: str
+    connection: "Connection", query: LiteralString, bound: Mapping[str, object]
 ) -> Iterator[list[str]]:
     """First column of a query, a page at a time."""
     with connection.cursor(name="pages") as cursor:
-        cursor.execute(query, {"container": container})
+        cursor.execute(query, bound)
         while page := cursor.fetchmany(_PAGE):
             yield [row[0] for row in page]
 

@@ -8,42 +8,62 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from geo_resources.ledger_rows import LedgerRow, PendingRow, Status
+from geo_resources.ledger_rows import LedgerRow, PendingRow, Request, Status
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 
-def pending(
-    connection: "Connection", limit: int, container: str | None = None
-) -> list[PendingRow]:
-    """Settled versions that wait, those with a requested run first, then the oldest.
+def waiting(connection: "Connection", container: str, most: int) -> list[PendingRow]:
+    """Settled versions that no run was asked for: the first `most` of each dataset.
 
-    A version waits on while an older one of the same blob is still worked on.
+    New ones come before those that are tried again, older before younger. A version
+    waits on while an older one of the same blob is still worked on.
     """
     from psycopg.rows import class_row
 
     with connection.cursor(row_factory=class_row(PendingRow)) as cursor:
-        cursor.execute(_PENDING, {"limit": limit, "container": container})
+        cursor.execute(_WAITING, {"container": container, "most": most})
         return cursor.fetchall()
 
 
-_PENDING = """
-SELECT
-    l.id, l.dataset, l.container, l.blob, l.etag, l.bytes, l.partition_key,
-    l.attempts, l.run_key, l.requested_at
-FROM ops.ledger AS l
-WHERE l.status = 'pending' AND l.present AND l.settled
-    AND (l.retry_after IS NULL OR l.retry_after <= now())
-    AND (%(container)s::text IS NULL OR l.container = %(container)s)
-    AND NOT EXISTS (
-        SELECT FROM ops.ledger AS older
-        WHERE older.container = l.container
-            AND ops.digest(older.blob) = ops.digest(l.blob)
-            AND older.status = 'running'
-    )
-ORDER BY l.run_key IS NULL, l.id
-LIMIT %(limit)s
+_WAITING = """
+WITH datasets AS (
+    SELECT DISTINCT dataset FROM ops.ledger
+    WHERE status = 'pending' AND run_key IS NULL AND container = %(container)s
+)
+SELECT found.* FROM datasets CROSS JOIN LATERAL (
+    SELECT
+        l.id, l.dataset, l.container, l.blob, l.etag, l.bytes, l.partition_key,
+        l.attempts
+    FROM ops.ledger AS l
+    WHERE l.status = 'pending' AND l.present AND l.settled AND l.run_key IS NULL
+        AND l.dataset = datasets.dataset AND l.container = %(container)s
+        AND (l.retry_after IS NULL OR l.retry_after <= now())
+        AND NOT EXISTS (
+            SELECT FROM ops.ledger AS older
+            WHERE older.container = l.container
+                AND ops.digest(older.blob) = ops.digest(l.blob)
+                AND older.status = 'running'
+        )
+    ORDER BY l.attempts > 0, l.id
+    LIMIT %(most)s
+) AS found
+"""
+
+
+def requests(connection: "Connection") -> list[Request]:
+    """The runs that were asked for and that files still wait for."""
+    from psycopg.rows import class_row
+
+    with connection.cursor(row_factory=class_row(Request)) as cursor:
+        return cursor.execute(_REQUESTS).fetchall()
+
+
+_REQUESTS = """
+SELECT run_key, max(requested_at) AS requested_at FROM ops.ledger
+WHERE status = 'pending' AND run_key IS NOT NULL
+GROUP BY run_key
 """
 
 

@@ -87,15 +87,29 @@ class Observed(NamedTuple):
     """Versions that were seen before and now count as completely written."""
     gone: int
     """Versions that the container no longer holds."""
+    more: bool = False
+    """There are more unseen versions than one listing takes in."""
 
     def __str__(self) -> str:
-        """The numbers in words."""
-        counts = zip(self._fields, self, strict=True)
-        return ", ".join(f"{count} {name}" for name, count in counts)
+        """The numbers in words.
+
+        >>> str(Observed(2, 0, 0, 1, 0, more=True))
+        '2 new, 0 changed, 0 returned, 1 settled, 0 gone; more next time'
+        """
+        counts = zip(self._fields[:-1], self[:-1], strict=True)
+        words = ", ".join(f"{count} {name}" for name, count in counts)
+        return f"{words}; more next time" if self.more else words
+
+
+class Request(NamedTuple):
+    """A run that was asked for, and that has not claimed all its files."""
+
+    run_key: str
+    requested_at: datetime
 
 
 class PendingRow(NamedTuple):
-    """A settled version that waits for a run."""
+    """A settled version that waits for a run, and for which none was asked."""
 
     id: int
     dataset: str
@@ -105,8 +119,6 @@ class PendingRow(NamedTuple):
     bytes: int
     partition_key: str
     attempts: int
-    run_key: str | None
-    requested_at: datetime | None
 
 
 class LedgerRow(NamedTuple):

@@ -2,10 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from itertools import chain, islice, zip_longest
+from typing import NamedTuple, Protocol, TypeVar
 
 from geo_assets.partitions import BATCH_FILES
 
+ItemT = TypeVar("ItemT")
+
+BACKLOG_FILES = 400  # that wait, from which runs are larger: their start costs seconds
+BACKLOG_BATCH = 100  # files of such a run
 BATCH_BYTES = 1 << 30
 ALONE_BYTES = 256 << 20  # such a file is a run of its own
 
@@ -46,6 +51,8 @@ class Batch(NamedTuple):
     first_key: str
     last_key: str
     digest: str
+    is_giant: bool
+    """One large file: only one such run at a time, for it takes the memory of many."""
 
 
 def plan_batches(
@@ -54,22 +61,24 @@ def plan_batches(
     """Cut the pending files of one dataset into batches.
 
     A run takes a range of partition keys, so a batch never spans a key that is not
-    pending: it would be made again for nothing.
+    pending: it would be made again for nothing. When many wait, batches are larger.
 
     Args:
         files: pending files of one dataset, in any order.
         positions: place of each partition key in its set.
     """
     ordered = sorted(files, key=lambda file: positions[file.partition_key])
-    return [_batch(cut) for cut in _cut(ordered, positions)]
+    most = BACKLOG_BATCH if len(ordered) >= BACKLOG_FILES else BATCH_FILES
+    return [_batch(cut) for cut in _cut(ordered, positions, most)]
 
 
 def _cut(
-    ordered: Sequence[PendingFile], positions: Mapping[str, int]
+    ordered: Sequence[PendingFile], positions: Mapping[str, int], most: int
 ) -> Iterator[list[PendingFile]]:
     batch: list[PendingFile] = []
     for file in ordered:
-        if batch and not _fits(batch, file, positions):
+        full = len(batch) == most
+        if full or (batch and not _fits(batch, file, positions)):
             yield batch
             batch = []
         batch.append(file)
@@ -84,7 +93,7 @@ def _fits(
     adjacent = positions[file.partition_key] == positions[last.partition_key] + 1
     small = file.bytes < ALONE_BYTES and last.bytes < ALONE_BYTES
     size = sum(one.bytes for one in batch) + file.bytes
-    return adjacent and small and len(batch) < BATCH_FILES and size <= BATCH_BYTES
+    return adjacent and small and size <= BATCH_BYTES
 
 
 def _batch(files: Sequence[PendingFile]) -> Batch:
@@ -93,7 +102,19 @@ def _batch(files: Sequence[PendingFile]) -> Batch:
         first_key=files[0].partition_key,
         last_key=files[-1].partition_key,
         digest=batch_digest((file.blob, file.etag) for file in files),
+        is_giant=files[0].bytes >= ALONE_BYTES,
     )
+
+
+def in_turn(lists: Iterable[Iterable[ItemT]], most: int) -> Iterator[tuple[int, ItemT]]:
+    """At most so many items of several lists, one of each in turn, with its list.
+
+    >>> [*in_turn(["abc", "x"], 3)]
+    [(0, 'a'), (1, 'x'), (0, 'b')]
+    """
+    rounds = zip_longest(*lists)
+    turns = chain.from_iterable(map(enumerate, rounds))
+    return islice(((which, one) for which, one in turns if one is not None), most)
 
 
 def batch_digest(versions: Iterable[tuple[str, str]]) -> str:

@@ -20,7 +20,7 @@ from geo_resources.database import Database
 from geo_resources.messages import SetAside, set_aside
 from geo_resources.queue_feed import MOST_DEQUEUES, Looks, Message, QueueFeed
 from geo_resources.storage import Storage
-from sensors.arrivals import request_runs
+from sensors.requests import request_runs
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (

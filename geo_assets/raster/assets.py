@@ -21,4 +21,5 @@ def build_raster_defs(contract: RasterContract) -> dg.Definitions:
         build_raster_checks(contract),
         open_desk,
         chain=["geo_assets.raster.chain"],
+        pool="pgstac",
     )

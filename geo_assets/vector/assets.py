@@ -24,4 +24,5 @@ def build_vector_defs(contract: VectorContract) -> dg.Definitions:
         build_vector_checks(contract),
         open_desk,
         chain=CHAIN,
+        pool="postgis",
     )

@@ -1,25 +1,21 @@
 """SIGKILL at any stage: the next run ends with the products of an undisturbed one."""
 
 import hashlib
-import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil
 import psycopg
 import pytest
 
-from geo_cli.cluster import free_port
 from tests.conftest import temporary_home
+from tests.e2e.killing import Look, connect, dev_running, wait_for, worker_pid
 from tests.e2e.platform import Platform, product_files, write_raster
 
 pytestmark = pytest.mark.e2e
 
 FILES = 3  # per stage
-PATIENCE_SECONDS = 120
-Look = Callable[[Platform, psycopg.Connection], bool]
 
 
 def is_claimed(_platform: Platform, connection: psycopg.Connection) -> bool:
@@ -78,17 +74,8 @@ def undisturbed() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
     """A platform whose daemon runs, as it does where files arrive all day."""
-    with temporary_home() as home:
-        platform = Platform(home, {})
-        platform.strata("up")
-        dev = platform.start("dev", "--port", str(free_port()))
-        (home / "dev.pid").write_text(str(dev.pid))
-        try:
-            yield platform
-        finally:
-            dev.send_signal(signal.SIGTERM)
-            dev.wait()
-            platform.strata("down")
+    with dev_running() as platform:
+        yield platform
 
 
 def cog_digests(platform: Platform) -> dict[str, str]:
@@ -131,26 +118,6 @@ def assert_as_undisturbed(platform: Platform, undisturbed: dict[str, str]) -> No
     digests = cog_digests(platform)
     assert digests == {name: undisturbed[name] for name in digests}
     assert_whole(platform, len(digests) // 3)
-
-
-def connect(platform: Platform) -> psycopg.Connection:
-    url = json.loads(platform.strata("up", "--json"))["database_url"]
-    return psycopg.connect(url, autocommit=True)
-
-
-def wait_for(stage: Look, platform: Platform, connection: psycopg.Connection) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not stage(platform, connection):
-        assert time.monotonic() < deadline, f"never came to {stage.__name__}"
-        time.sleep(0.02)
-
-
-def worker_pid(platform: Platform) -> int:
-    """Process of the newest run, as the run itself has written it on its tags."""
-    services = json.loads((platform.home / "services.json").read_text("utf-8"))
-    query = "SELECT value FROM run_tags WHERE key = 'strata/worker' ORDER BY id DESC"
-    with psycopg.connect(services["dagster_url"]) as connection:
-        return int(connection.execute(query).fetchone()[0].split(":")[1])
 
 
 def assert_whole(platform: Platform, files: int) -> None:

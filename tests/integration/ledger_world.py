@@ -80,7 +80,8 @@ class World:
         return self.transact(ledger.observe, "bronze", pages, router, NOW, SETTLE)
 
     def pending(self) -> list[str]:
-        return [f"{r.blob}@{r.etag}" for r in self.transact(ledger.pending, 100)]
+        rows = self.transact(ledger.waiting, "bronze", 100)
+        return [f"{r.blob}@{r.etag}" for r in rows]
 
     def claim(self, *keys: str, run: str = "run", **more: Any) -> list[LedgerRow]:
         return self.transact(ledger.claim, "rasters", keys, run, NOW, **more)

@@ -210,20 +210,50 @@ def test_a_request_is_made_once_and_can_be_forgotten(world):
     ids = [row["id"] for row in world.rows().values()]
     assert world.transact(ledger.mark_requested, ids[:1], "k1", NOW) == 1
     assert world.transact(ledger.mark_requested, ids, "k2", NOW) == 1
-    rows = world.transact(ledger.pending, 10)
-    assert [(r.run_key, r.requested_at) for r in rows] == [("k1", NOW), ("k2", NOW)]
+    assert world.transact(ledger.requests) == [("k1", NOW), ("k2", NOW)]
+    assert world.transact(ledger.waiting, "bronze", 10) == []
     assert world.transact(ledger.forget_request, "k1") == 1
-    rows = world.transact(ledger.pending, 10)
-    assert [(r.blob, r.run_key) for r in rows] == [("b.tif", "k2"), ("a.tif", None)]
+    assert world.transact(ledger.requests) == [("k2", NOW)]
+    assert [r.blob for r in world.transact(ledger.waiting, "bronze", 9)] == ["a.tif"]
 
 
-def test_pending_honours_limit_container_and_delay(world):
+def test_waiting_honours_limit_container_and_delay(world):
     world.see(dict.fromkeys(("a.tif", "b.tif", "c.tif"), "1"))
     (row,) = world.claim("a.tif")
     world.transact(ledger.return_to_pending, row, NOW + timedelta(days=40_000))
-    assert [r.blob for r in world.transact(ledger.pending, 1)] == ["b.tif"]
+    assert [r.blob for r in world.transact(ledger.waiting, "bronze", 1)] == ["b.tif"]
     assert world.pending() == ["b.tif@1", "c.tif@1"]
-    assert world.transact(ledger.pending, 9, "silver") == []
+    assert world.transact(ledger.waiting, "silver", 9) == []
+
+
+def test_waiting_takes_new_files_first_and_so_many_of_each_dataset(world):
+    def by_folder(blob):
+        return Route(blob.partition("/")[0], blob, None)
+
+    names = [f"{dataset}/{n}" for dataset in ("few", "many") for n in range(4)]
+    world.observe([[Blob(name, "1") for name in names]], by_folder)
+    (row,) = world.transact(ledger.claim, "many", ["many/0"], "run", NOW)
+    world.transact(ledger.return_to_pending, row, NOW)
+    rows = world.transact(ledger.waiting, "bronze", 3)
+    assert {r.blob for r in rows} == {
+        *("few/0", "few/1", "few/2"),
+        *("many/1", "many/2", "many/3"),
+    }
+
+
+def test_a_listing_takes_in_so_many_new_blobs_and_the_next_goes_on(world):
+    pages = [[Blob(f"{n}.tif", "1") for n in range(5)]]
+    seen = [
+        world.transact(ledger.observe, "bronze", pages, route, NOW, timedelta(0), 2)
+        for _ in range(4)
+    ]
+    assert [(one.new, one.more) for one in seen] == [
+        (2, True),
+        (2, True),
+        (1, False),
+        (0, False),
+    ]
+    assert len(world.rows()) == 5
 
 
 def test_a_claim_says_what_the_run_must_know(world):

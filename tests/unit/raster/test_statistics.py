@@ -35,7 +35,7 @@ def check(parts, rel=1e-9):
     assert found.stddev == pytest.approx(exact.std(), rel=1e-6, abs=1e-6 * spread)
     histogram = found.histogram
     assert sum(histogram.buckets) == len(values)
-    assert histogram.min <= found.minimum
+    assert histogram.min <= float(found.minimum)
     assert found.maximum < histogram.max or spread > 2**53
     assert histogram.buckets[0] > 0
     assert histogram.buckets[-1] > 0

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_assets.partitions import BATCH_FILES
-from sensors.batches import ALONE_BYTES, BATCH_BYTES, plan_batches
+from sensors.batches import (
+    ALONE_BYTES,
+    BACKLOG_BATCH,
+    BACKLOG_FILES,
+    BATCH_BYTES,
+    in_turn,
+    plan_batches,
+)
 
 
 class File(NamedTuple):
@@ -43,6 +50,7 @@ def test_a_giant_file_runs_alone():
     files = [*waiting(0), *waiting(1, size=ALONE_BYTES), *waiting(2)]
     cut = plan_batches(files, positions(3))
     assert [batch.ids for batch in cut] == [(0,), (1,), (2,)]
+    assert [batch.is_giant for batch in cut] == [False, True, False]
 
 
 def test_the_digest_knows_the_version_of_every_file():
@@ -66,3 +74,16 @@ def test_every_pending_file_is_in_exactly_one_batch_within_the_limits(drawn):
         assert len(batch.ids) <= BATCH_FILES
         assert len(batch.ids) == 1 or sum(map(sizes.get, batch.ids)) <= BATCH_BYTES
         assert list(batch.ids) == [*range(batch.ids[0], batch.ids[-1] + 1)]
+
+
+def test_when_many_wait_batches_are_larger():
+    files = waiting(*range(BACKLOG_FILES))
+    cut = plan_batches(files, positions(BACKLOG_FILES))
+    assert [len(batch.ids) for batch in cut] == [BACKLOG_BATCH] * 4
+    cut = plan_batches(files[1:], positions(BACKLOG_FILES))
+    assert len(cut[0].ids) == BATCH_FILES
+
+
+def test_datasets_take_turns():
+    assert "".join(one for _, one in in_turn(["aaaa", "b", "cc"], 6)) == "abcaca"
+    assert [*in_turn([], 6)] == []

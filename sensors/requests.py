@@ -1,0 +1,123 @@
+"""Runs are asked for: which, how many, and in which order.
+
+In goes what waits in the ledger; out come run requests, no more than the queue has room
+for: what waits in the ledger costs nothing. Datasets take turns; in the queue new files
+come before those that are tried again, and these before backfills.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+import dagster as dg
+
+from geo_assets.liveness import BATCH_TAG, QUEUED, is_over
+from geo_assets.naming import files_job, files_partitions
+from geo_resources import ledger
+from geo_resources.database import Database
+from geo_resources.ledger import PendingRow
+from sensors.batches import BACKLOG_BATCH, Batch, in_turn, plan_batches
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+MOST_QUEUED_RUNS = 25  # back-pressure
+MOST_FILES = MOST_QUEUED_RUNS * BACKLOG_BATCH  # of a dataset: more fit into no tick
+LOST_AFTER = timedelta(seconds=60)  # a request without a run is made again
+RUN_KEY_TAG = "dagster/run_key"
+PRIORITY_TAG = "dagster/priority"
+FRESH, AGAIN = "10", "5"  # priorities in the queue; backfills have 0
+SIZE_TAG, GIANT = "strata/size", "giant"  # dagster.yaml lets one such run at a time
+
+
+class Line(NamedTuple):
+    """Batches of one dataset, in order."""
+
+    dataset: str
+    priority: str
+    batches: Sequence[Batch]
+
+
+def request_runs(
+    instance: dg.DagsterInstance, database: Database, container: str
+) -> Iterator[dg.RunRequest]:
+    """One run per batch of settled files that no living run has been asked for."""
+    queued = instance.get_runs_count(dg.RunsFilter(statuses=QUEUED))
+    if queued >= MOST_QUEUED_RUNS:
+        return
+    with database.transaction() as connection:
+        ledger.lock_requests(connection)
+        release_lost_requests(instance, connection)
+        lines = [*_lines(instance, connection, container)]
+        batches = in_turn([line.batches for line in lines], MOST_QUEUED_RUNS - queued)
+        for which, batch in batches:
+            run_key = _run_key(instance, batch)
+            ledger.mark_requested(connection, batch.ids, run_key, datetime.now(UTC))
+            yield _run_request(lines[which], batch, run_key)
+
+
+def _lines(
+    instance: dg.DagsterInstance, connection: "Connection", container: str
+) -> Iterator[Line]:
+    """What waits: a line per dataset, then a line per dataset of second tries."""
+    rows = ledger.waiting(connection, container, MOST_FILES)
+    rows.sort(key=lambda row: (row.attempts > 0, row.dataset, row.blob))
+    again = [row for row in rows if row.attempts > 0]
+    for priority, files in ((FRESH, rows[: len(rows) - len(again)]), (AGAIN, again)):
+        for dataset, some in groupby(files, key=attrgetter("dataset")):
+            own = [*some]
+            batches = plan_batches(own, _positions(instance, dataset, own))
+            yield Line(dataset, priority, batches)
+
+
+def release_lost_requests(
+    instance: dg.DagsterInstance, connection: "Connection"
+) -> None:
+    """Forget requests that came to nothing: no run, or one that died unclaimed."""
+    patience = datetime.now(UTC) - LOST_AFTER
+    for request in ledger.requests(connection):
+        runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: request.run_key}))
+        lost = not runs and request.requested_at <= patience
+        if lost or (runs and all(is_over(instance, run.run_id) for run in runs)):
+            ledger.forget_request(connection, request.run_key)
+
+
+def _positions(
+    instance: dg.DagsterInstance, dataset: str, files: Sequence[PendingRow]
+) -> dict[str, int]:
+    """Place of every key in the dataset's partition set; new keys are added first."""
+    name = files_partitions(dataset)
+    keys = instance.get_dynamic_partitions(name)
+    known = set(keys)
+    fresh = [file.partition_key for file in files if file.partition_key not in known]
+    if fresh:
+        instance.add_dynamic_partitions(name, fresh)
+        keys = instance.get_dynamic_partitions(name)
+    return {key: i for i, key in enumerate(keys)}
+
+
+def _run_key(instance: dg.DagsterInstance, batch: Batch) -> str:
+    """Key of the next run of a batch: its digest, and a number above all before.
+
+    Dagster starts no second run of a key. Runs may have been deleted, but not the last.
+    """
+    earlier = instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: batch.digest}))
+    keys = (run.tags.get(RUN_KEY_TAG, "") for run in earlier)
+    numbers = [int(key.partition(".")[2] or 0) for key in keys]
+    return f"{batch.digest}.{max(numbers) + 1}" if numbers else batch.digest
+
+
+def _run_request(line: Line, batch: Batch, run_key: str) -> dg.RunRequest:
+    tags = {
+        "dagster/asset_partition_range_start": batch.first_key,
+        "dagster/asset_partition_range_end": batch.last_key,
+        PRIORITY_TAG: line.priority,
+        BATCH_TAG: batch.digest,
+        "strata/files": str(len(batch.ids)),
+    }
+    size = {SIZE_TAG: GIANT} if batch.is_giant else {}
+    return dg.RunRequest(
+        run_key=run_key, job_name=files_job(line.dataset), tags=tags | size
+    )

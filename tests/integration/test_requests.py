@@ -1,0 +1,111 @@
+"""sensors.requests: runs are asked for in turn, never more than the queue takes."""
+
+import dagster as dg
+import pytest
+
+from geo_resources import ledger
+from sensors.batches import ALONE_BYTES, BACKLOG_BATCH
+from sensors.requests import (
+    LOST_AFTER,
+    MOST_QUEUED_RUNS,
+    RUN_KEY_TAG,
+    request_runs,
+)
+from tests.integration.ledger_world import NOW, Blob, Route
+from tests.integration.retention_world import opened
+
+
+@pytest.fixture
+def world(database_url):
+    with opened(database_url) as world:
+        yield world
+
+
+def by_folder(blob):
+    return Route(blob.partition("/")[0], blob, None)
+
+
+def arrive(world, *names):
+    world.observe([[Blob(name, "1") for name in names]], by_folder)
+
+
+def ask(world):
+    return [*request_runs(world.instance, world.database, "bronze")]
+
+
+def queue(world, requests, status="NOT_STARTED"):
+    """What Dagster makes of requests."""
+    for one in requests:
+        run = dg.DagsterRun(
+            job_name=one.job_name,
+            status=dg.DagsterRunStatus[status],
+            tags={**one.tags, RUN_KEY_TAG: one.run_key},
+        )
+        world.instance.add_run(run)
+
+
+def files(requests):
+    return sum(int(one.tags["strata/files"]) for one in requests)
+
+
+def test_a_flood_of_one_dataset_leaves_room_for_another(world):
+    arrive(world, *(f"many/{n:05}" for n in range(5_000)), "few/a", "few/b")
+    requests = ask(world)
+    assert len(requests) == MOST_QUEUED_RUNS
+    jobs = [one.job_name for one in requests]
+    assert jobs.index("few__ingest") < 2
+    assert files(requests) == 2 + (MOST_QUEUED_RUNS - 1) * BACKLOG_BATCH
+    queue(world, requests)
+    assert ask(world) == []
+
+
+def test_as_many_are_asked_for_as_the_queue_has_room_for(world):
+    arrive(world, *(f"many/{n:05}" for n in range(5_000)))
+    first = ask(world)
+    queue(world, first[:-3])
+    more = ask(world)
+    assert len(more) == 3
+    keys = [one.run_key for one in [*first, *more]]
+    assert len({*keys}) == len(keys)
+
+
+def test_new_files_go_before_those_that_are_tried_again(world):
+    arrive(world, "d/a", "d/b")
+    (row,) = world.transact(ledger.claim, "d", ["d/a"], "run", NOW)
+    world.transact(ledger.return_to_pending, row, NOW)
+    priorities = {
+        one.tags["dagster/asset_partition_range_start"]: one.tags["dagster/priority"]
+        for one in ask(world)
+    }
+    assert priorities == {"d/b": "10", "d/a": "5"}
+
+
+def test_a_giant_file_is_marked_for_the_limit_of_giants(world):
+    blobs = [Blob("d/giant", "1", ALONE_BYTES), Blob("e/small", "1", 1)]
+    world.observe([blobs], by_folder)
+    sizes = {one.job_name: one.tags.get("strata/size") for one in ask(world)}
+    assert sizes == {"d__ingest": "giant", "e__ingest": None}
+
+
+def test_a_batch_asked_for_again_has_a_key_that_no_run_has(world):
+    arrive(world, "d/a")
+    keys = []
+    for _ in range(3):
+        requests = ask(world)
+        queue(world, requests, "FAILURE")
+        keys += [one.run_key for one in requests]
+    digest = keys[0]
+    assert keys == [digest, f"{digest}.1", f"{digest}.2"]
+    first = world.instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: digest}))
+    world.instance.delete_run(first[0].run_id)
+    assert [one.run_key for one in ask(world)] == [f"{digest}.3"]
+
+
+def test_a_request_that_came_to_nothing_is_made_again_after_a_while(world):
+    arrive(world, "d/a")
+    (request,) = ask(world)
+    assert ask(world) == []
+    world.dagster.execute(
+        "UPDATE ops.ledger SET requested_at = requested_at - %s", [LOST_AFTER]
+    )
+    assert [one.run_key for one in ask(world)] == [request.run_key]
