@@ -11,6 +11,7 @@ import psutil
 BATCH_TAG = "strata/batch"  # on runs of the sensor: digest of their blob versions
 RETRY_ID_TAG = "dagster/auto_retry_run_id"
 WILL_RETRY_TAG = "dagster/will_retry"
+RETRIED_WITHIN_SECONDS = 60  # by Dagster, if at all; its daemon looks every 5
 WORKER_TAG = "strata/worker"  # host:pid:start of the process that executes the run
 FILES_TAGS = {"dagster/partition", "dagster/asset_partition_range_start"}
 BORN_WITHIN_SECONDS = 90.0  # from its start until a run over files says who it is
@@ -77,16 +78,24 @@ def _is_dead(record: dg.RunRecord, now: float) -> bool:
 
 
 def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run, and the retry that Dagster starts for it, will write no more."""
-    run = instance.get_run_by_id(run_id)
-    if run is None:
+    """Whether a run, and the retry that Dagster starts for it, will write no more.
+
+    Dagster's daemon may miss the failure of a run that it promised to try again: it
+    reads events by number, and one may be committed after a greater one was read.
+    """
+    record = instance.get_run_record_by_id(run_id)
+    if record is None:
         return True
+    run = record.dagster_run
     if not run.is_finished:
         return False
     retry = run.tags.get(RETRY_ID_TAG)
-    if retry is None:
-        return run.tags.get(WILL_RETRY_TAG) != "true"
-    return is_over(instance, retry)
+    if retry is not None:
+        return is_over(instance, retry)
+    if run.tags.get(WILL_RETRY_TAG) != "true":
+        return True
+    ended = record.end_time or record.update_timestamp.timestamp()
+    return time.time() - ended > RETRIED_WITHIN_SECONDS
 
 
 def dead_claims(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> list[str]:

@@ -11,7 +11,15 @@ import dagster as dg
 import psutil
 import pytest
 
-from geo_assets.liveness import BORN_WITHIN_SECONDS, WORKER_TAG, fail_dead_runs, is_gone
+from geo_assets.liveness import (
+    BORN_WITHIN_SECONDS,
+    RETRIED_WITHIN_SECONDS,
+    WILL_RETRY_TAG,
+    WORKER_TAG,
+    fail_dead_runs,
+    is_gone,
+    is_over,
+)
 from geo_assets.liveness import worker_tag as tag_of_this_process
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
@@ -166,3 +174,15 @@ def test_storage_that_is_down_keeps_no_file_claimed(world, scratch, tmp_path):
     assert world.pending() == ["b@1"]
     assert scratch.runs() == set()
     assert world.query("SELECT * FROM ops.deletions"), "noted until it is up again"
+
+
+def test_a_retry_that_dagster_promised_is_waited_for_but_not_for_ever(world):
+    over = {}
+    for seconds in (RETRIED_WITHIN_SECONDS / 2, 2 * RETRIED_WITHIN_SECONDS):
+        run_id = begin_run(world, "FAILURE", **{WILL_RETRY_TAG: "true"})
+        world.dagster.execute(
+            "UPDATE runs SET end_time = %s WHERE run_id = %s",
+            [time.time() - seconds, run_id],
+        )
+        over[seconds] = is_over(world.instance, run_id)
+    assert [*over.values()] == [False, True]
