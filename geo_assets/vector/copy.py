@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from geo_assets.vector.model import Batches, Column
 
-FLIGHT_BYTES = 32 << 20  # of batches that are read and not yet written
+FLIGHT_BYTES = 16 << 20  # of batches that are read and not yet written
 PIPE_BYTES = 1 << 20
 _TRAILER = b"\xff\xff"
 _STEP_SECONDS = 0.02

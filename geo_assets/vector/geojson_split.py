@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from geo_assets.errors import CorruptError, TooLargeError
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 4 << 20
 MAX_FEATURE_BYTES = 1 << 30
 _QUOTE, _BACKSLASH, _OPEN, _CLOSE, _SPACE = b'"\\{} '
 _TRAILER_BYTES = 16 << 20

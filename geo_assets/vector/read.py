@@ -75,7 +75,7 @@ def read_layer(
     source: Source,
     layer: Layer,
     contract: VectorContract,
-    batch_bytes: int = 8 << 20,
+    batch_bytes: int = 4 << 20,
 ) -> Iterator[Batches]:
     """The rows of a layer, streamed: memory does not grow with the file.
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+import shapely
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from geo_cli.cluster import LOOPBACK, free_port
@@ -36,6 +37,7 @@ END_SECONDS = 90
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 ORTHO, DEM, BAD = "city/ortho.tif", "dem.tif", "without_crs.tif"
+LOTS, LOT_ROWS = "lots.geojson", 3
 T = TypeVar("T")
 
 
@@ -104,13 +106,14 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """`strata dev` that took in two good files and a bad one by itself."""
+    """`strata dev` that took in two good rasters, a bad one and a vector file."""
     with temporary_home() as home:
         platform = Platform(home, {})
         bronze = platform.container("bronze")
         write_raster(bronze / ORTHO, seed=1, size=600)
         write_raster(bronze / DEM, seed=2, size=400, bands=1, dtype="float32")
         write_raster(bronze / BAD, seed=3, size=300, crs=None)
+        write_lots(bronze / LOTS)
         process, log = start_dev(platform)
         try:
             stack = Stack(platform, eventually(lambda: find_url(process, log), "a URL"))
@@ -119,6 +122,22 @@ def stack() -> Iterator[Stack]:
             yield stack
         finally:
             end_dev(platform, process)
+
+
+def write_lots(path: Path) -> None:
+    """Squares side by side, numbered."""
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"lot": number, "owner": f"owner {number}"},
+            "geometry": shapely.geometry.mapping(
+                shapely.box(10 + number, 50, 10.9 + number, 50.9)
+            ),
+        }
+        for number in range(LOT_ROWS)
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    path.write_text(json.dumps(collection), encoding="utf-8")
 
 
 def start_dev(platform: Platform) -> tuple[subprocess.Popen[bytes], Path]:

@@ -10,7 +10,7 @@ import rasterio
 from playwright.sync_api import Locator, Page, Route, expect
 
 from geo_assets.errors import NoCrsError
-from tests.e2e.conftest import BAD, DEM, ORTHO, Stack, eventually
+from tests.e2e.conftest import BAD, DEM, LOT_ROWS, LOTS, ORTHO, Stack, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -23,9 +23,11 @@ OUTER_ROWS = """rows => rows
     .map(row => [...row.cells].map(cell => cell.innerText.trim()))"""
 
 
-def open_partition(page: Page, thing: str, partition: str, until: str) -> Locator:
+def open_partition(
+    page: Page, thing: str, partition: str, until: str, dataset: str = "rasters"
+) -> Locator:
     """Click on a partition of an asset; its page, once the label `until` is there."""
-    page.goto(f"/assets/rasters/{thing}?view=partitions")
+    page.goto(f"/assets/{dataset}/{thing}?view=partitions")
     page.get_by_text(partition, exact=True).first.click()
     expect(page.get_by_role("cell", name=until, exact=True)).to_be_visible()
     return page.locator("tr")
@@ -90,6 +92,29 @@ def test_the_band_table_has_a_row_for_each_band_with_its_statistics(stack, page)
             assert float(shown["min"]) == pixels.min()
             assert float(shown["max"]) == pixels.max()
             assert float(shown["mean"]) == pytest.approx(pixels.mean(), rel=1e-5)
+
+
+def test_a_table_shows_its_map_first_and_then_its_rows_and_place(stack, page):
+    rows = open_partition(page, "table", LOTS, "rows refused", "vectors")
+    shown = metadata(rows)
+    assert next(iter(shown)) == "preview"
+    picture = page.get_by_role("img", name="preview")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+
+    (table,) = [
+        one["table"]
+        for one in stack.platform.ledger()[LOTS]["products"]
+        if "table" in one
+    ]
+    (found,) = stack.platform.query(
+        f"SELECT count(*) AS rows, sum(lot) AS lots FROM {table}"  # noqa: S608
+    )
+    assert (found["rows"], found["lots"]) == (LOT_ROWS, sum(range(LOT_ROWS)))
+    assert (shown["rows"], shown["rows refused"]) == (str(LOT_ROWS), "0")
+    assert (shown["CRS"], shown["geometry"]) == ("EPSG:4326", "MultiPolygon")
+    assert [float(one) for one in shown["extent"].split(", ")] == [10, 50, 12.9, 50.9]
+    expect(page.get_by_text(f"TABLE {table} LIMIT 10;").first).to_be_visible()
 
 
 def test_an_item_names_itself_and_all_its_files(page):
