@@ -59,12 +59,13 @@ def uris(products: Sequence[Product]) -> set[str]:
 
 
 class World:
-    """One container `bronze` as the sensor, runs and commands would treat it."""
+    """One container as the sensor, runs and commands would treat it."""
 
     route = staticmethod(route)
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, container: str = "bronze") -> None:
         self.database = database
+        self.container = container
 
     def transact(self, verb: Any, *arguments: Any, **more: Any) -> Any:
         with self.database.transaction() as connection:
@@ -80,7 +81,7 @@ class World:
         return self.transact(ledger.observe, "bronze", pages, router, NOW, SETTLE)
 
     def pending(self) -> list[str]:
-        rows = self.transact(ledger.waiting, "bronze", 100)
+        rows = self.transact(ledger.waiting, self.container, 100)
         return [f"{r.blob}@{r.etag}" for r in rows]
 
     def claim(self, *keys: str, run: str = "run", **more: Any) -> list[LedgerRow]:

@@ -38,7 +38,7 @@ class Feed:
         self.storage.ensure_containers([name])
         self.feed = QueueFeed(url=URL, queue=name, connection_string=connection_string)
         self.database = database
-        self.ledger = World(database)
+        self.ledger = World(database, name)
         contract = RasterContract.model_validate(
             {"name": "dem", "source": {"container": name, "pattern": "**/*.tif"}}
         )
@@ -134,6 +134,7 @@ def test_a_listing_after_a_hint_finds_only_what_no_hint_told_of(feed):
         "returned": 0,
         "settled": 0,
         "gone": 0,
+        "more": False,
     }
 
 
