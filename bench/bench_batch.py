@@ -12,7 +12,6 @@ commands' processes, for ours of daemon and runs (PostgreSQL's is in neither).
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import rasterio
+from machine import machine
 from rasterio.transform import from_origin
 
 BIN = Path(sys.executable).parent
@@ -213,11 +213,7 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     print(loop.row("rio cogeo create x 3 + rio stac, pypgstac load", ours))
     print(ours.row("strata ingest", ours))
-    print(
-        f"\n{accepted} of {len(paths)} accepted, {size_mb:.2f} MB each. "
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, "
-        f"Python {platform.python_version()}. Load {os.getloadavg()[0]:.1f}."
-    )
+    print(f"\n{accepted} of {len(paths)} accepted, {size_mb:.2f} MB each. {machine()}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
+
+from raster_task import raster_task
 
 HERE = Path(__file__).parent
 
@@ -32,34 +33,9 @@ def write_source(path: Path, size: int) -> None:
 def run_chain(path: Path, work: Path) -> None:
     """The chain as a worker of a run calls it; prints a row of the table."""
     sys.path.insert(0, str(HERE.parent))
-    from geo_assets.catalog.stac import SourceBlob
-    from geo_assets.contract import RasterContract
     from geo_assets.raster.chain import process_raster
-    from geo_assets.raster.facts import RasterTask
 
-    contract = RasterContract.model_validate(
-        {"name": "bench", "source": {"pattern": "**"}}
-    )
-    names = ("visualization", "analysis", "archive", "thumbnail", "item")
-    blob = SourceBlob(
-        blob=path.name,
-        href=path.as_uri(),
-        etag="1",
-        sha256="0" * 64,
-        size_bytes=path.stat().st_size,
-        last_modified=datetime.now(UTC),
-    )
-    task = RasterTask(
-        source=path,
-        work=work,
-        blob=blob,
-        contract=contract,
-        stages=("validated", *(f"cog_{t}" for t in names[:3]), "item"),
-        hrefs={name: f"file:///bench/{name}" for name in names},
-        known=None,
-        schemas=None,
-        threads=os.cpu_count() or 1,
-    )
+    task = raster_task(path, work, threads=os.cpu_count() or 1)
     begin = time.perf_counter()
     result = process_raster(task)
     wall = time.perf_counter() - begin

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import psutil
 from azurite import Azurite
-from meter import machine
+from machine import machine
 from stack import Blobs, Folder, Stack, temporary_home
 
 FOLDERS = 100

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from meter import CpuMeter, machine
+from machine import machine
+from meter import CpuMeter
 from stack import Folder, Stack, temporary_home
 from tiny_files import time_chain, write_tiny
 

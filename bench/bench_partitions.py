@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from meter import machine
+from machine import machine
 from stack import Folder, Stack, temporary_home
 
 from geo_assets.naming import files_partitions

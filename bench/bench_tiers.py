@@ -11,15 +11,15 @@ This process imports nothing large: a child's peak memory begins with its parent
 
 import argparse
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
+
+from machine import machine
 
 HERE = Path(__file__).parent
 RIO = Path(sys.executable).with_name("rio")
@@ -188,20 +188,14 @@ def bench(source: Source, workdir: Path, repeats: int) -> Iterator[str]:
         )
 
 
-def machine() -> str:
+def measured_on() -> str:
     """Machine and versions, for the line below the table."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = (line.split(":")[1] for line in lines if line.startswith("model name"))
-    packages = ("rasterio", "rio-cogeo", "imagecodecs", "isal", "numpy")
-    return "; ".join(
-        (
-            f"{next(names, platform.machine()).strip()}, {os.cpu_count()} CPUs",
-            f"Python {platform.python_version()}",
-            output_of("gdal_translate", "--version").split(",")[0],
-            f"GDAL {output_of(str(RIO), '--gdal-version')} in rasterio",
-            *(f"{name} {version(name)}" for name in packages),
-        )
+    tools = (
+        output_of("gdal_translate", "--version").split(",")[0],
+        f"GDAL {output_of(str(RIO), '--gdal-version')} in rasterio",
     )
+    packages = ("rasterio", "rio-cogeo", "imagecodecs", "isal", "numpy")
+    return machine(*packages, tools=tools)
 
 
 def output_of(*command: str) -> str:
@@ -235,9 +229,7 @@ def main() -> None:
     for source in [QUICK] if arguments.quick else [SOURCES[name] for name in names]:
         for row in bench(source, arguments.workdir, arguments.repeats):
             print(row, flush=True)
-    print(
-        f"\nMedian of {arguments.repeats}. {machine()}. Load {os.getloadavg()[0]:.1f}."
-    )
+    print(f"\nMedian of {arguments.repeats}. {measured_on()}")
 
 
 if __name__ == "__main__":

@@ -22,18 +22,17 @@ geopandas needs GeoAlchemy2, ogr2ogr Debian's gdal-bin: what is missing is said.
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from machine import machine
 from vector_jobs import (
     HERE,
     LARGEST,
@@ -206,17 +205,14 @@ def print_cold(running: Service, arguments: argparse.Namespace) -> None:
     print(f"\nThe first file of a run (buildings, fgb), with its start: {wall:.2f} s.")
 
 
-def machine() -> str:
+def measured_on() -> str:
     """Machine and versions, for the line below the table."""
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = (line.split(":")[1] for line in text if line.startswith("model name"))
-    packages = ("pyogrio", "pyarrow", "pgpq", "shapely", "duckdb", "geopandas")
-    parts = [f"{next(names, platform.machine()).strip()}, {os.cpu_count()} CPUs"]
-    parts.append(f"Python {platform.python_version()}")
+    tools: tuple[str, ...] = ()
     if shutil.which(OGR):
         done = subprocess.run([OGR, "--version"], capture_output=True, check=True)
-        parts.append(done.stdout.decode().split(",")[0])
-    return "; ".join([*parts, *(f"{name} {version(name)}" for name in packages)])
+        tools = (done.stdout.decode().split(",")[0],)
+    packages = ("pyogrio", "pyarrow", "pgpq", "shapely", "duckdb", "geopandas")
+    return machine(*packages, tools=tools)
 
 
 def missing(arguments: argparse.Namespace) -> None:
@@ -271,8 +267,7 @@ def main() -> None:
             print_table(running, arguments)
         if arguments.cold:
             print_cold(running, arguments)
-    load = os.getloadavg()[0]
-    print(f"\nMedian of {arguments.repeats}. {machine()}. Load {load:.1f}.")
+    print(f"\nMedian of {arguments.repeats}. {measured_on()}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ In goes a call that names the processes; out come sums over all that were ever s
 Processes that live for less than a look apart are missed.
 """
 
-import os
-import platform
 import threading
 from collections.abc import Callable, Iterable
 from typing import Self
@@ -68,13 +66,3 @@ def memory_mb(processes: Iterable[psutil.Process]) -> float:
         except psutil.Error:
             continue
     return total / 1e6
-
-
-def machine() -> str:
-    """What a table was measured on."""
-    memory = psutil.virtual_memory().total / 1e9
-    return (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, "
-        f"{memory:.0f} GB, Python {platform.python_version()}. "
-        f"Load {os.getloadavg()[0]:.1f}."
-    )

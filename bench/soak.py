@@ -24,7 +24,8 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 import psutil
-from meter import machine, memory_mb
+from machine import machine
+from meter import memory_mb
 from stack import Folder, Stack, temporary_home
 from tiny_files import write_tiny
 

@@ -5,17 +5,16 @@ In goes a folder or a file; out come files, or seconds. No Dagster, no database.
 
 import shutil
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import rasterio
+from raster_task import raster_task
 from rasterio.transform import from_origin
 
 EDGE = 16  # pixels
 TAKEN = "2024:05:01 12:00:00"
-TIERS = ("visualization", "analysis", "archive")
 
 
 def write_tiny(folder: Path, count: int, first: int = 0) -> None:
@@ -53,31 +52,8 @@ def time_chain(files: int) -> float:
 
 def _process(path: Path, work: Path) -> None:
     """Validation, three tiers, read-back, footprint, picture, item."""
-    from geo_assets.catalog.stac import SourceBlob
-    from geo_assets.contract import RasterContract
     from geo_assets.raster.chain import process_raster
-    from geo_assets.raster.facts import RasterTask
 
     work.mkdir()
-    blob = SourceBlob(
-        blob=path.name,
-        href=path.as_uri(),
-        etag="1",
-        sha256="0" * 64,
-        size_bytes=path.stat().st_size,
-        last_modified=datetime.now(UTC),
-    )
-    source = {"name": "bench", "source": {"pattern": "**"}}
-    task = RasterTask(
-        source=path,
-        work=work,
-        blob=blob,
-        contract=RasterContract.model_validate(source),
-        stages=("validated", *(f"cog_{tier}" for tier in TIERS), "item"),
-        hrefs={one: f"file:///bench/{one}" for one in (*TIERS, "thumbnail", "item")},
-        known=None,
-        schemas=None,
-        threads=1,
-    )
-    process_raster(task)
+    process_raster(raster_task(path, work, threads=1))
     shutil.rmtree(work)

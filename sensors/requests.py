@@ -8,7 +8,6 @@ come before those that are tried again, and these before backfills.
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
@@ -64,12 +63,14 @@ def _lines(
     """What waits: a line per dataset, then a line per dataset of second tries."""
     rows = ledger.waiting(connection, container, MOST_FILES)
     rows.sort(key=lambda row: (row.attempts > 0, row.dataset, row.blob))
-    again = [row for row in rows if row.attempts > 0]
-    for priority, files in ((FRESH, rows[: len(rows) - len(again)]), (AGAIN, again)):
-        for dataset, some in groupby(files, key=attrgetter("dataset")):
-            own = [*some]
-            batches = plan_batches(own, _positions(instance, dataset, own))
-            yield Line(dataset, priority, batches)
+    files_of: dict[str, list[PendingRow]] = {}
+    for row in rows:
+        files_of.setdefault(row.dataset, []).append(row)
+    positions = {name: _positions(instance, name, files_of[name]) for name in files_of}
+    of_a_line = groupby(rows, key=lambda row: (row.attempts > 0, row.dataset))
+    for (again, dataset), files in of_a_line:
+        batches = plan_batches(files, positions[dataset])
+        yield Line(dataset, AGAIN if again else FRESH, batches)
 
 
 def release_lost_requests(

@@ -28,13 +28,12 @@ from geo_assets.vector.shapes import (
     DIMENSIONS_DROPPED,
     EMPTY_TO_NULL,
     EXTRACTED,
-    NOWHERE,
     PARTS_DROPPED,
     REPAIRED,
-    Extent,
     Refusal,
     ShapeRules,
     Shapes,
+    around,
     differing,
     extent_of,
     joined,
@@ -181,7 +180,7 @@ class _Mending(Opening):
             bad &= ~self._refuse_not_finite(bad)
         bounds = shapely.bounds(self.geometries)
         if self.how.move is None:
-            extent = joined(self.shapes.extent_source, _extent(bounds))
+            extent = joined(self.shapes.extent_source, around(bounds))
             self.shapes.extent_source = extent
         if self.how.wrap:
             cut = split_crossing(self.geometries, bounds)
@@ -192,7 +191,7 @@ class _Mending(Opening):
         if bad.any():
             self._repair(bad)
             bounds[bad] = shapely.bounds(self.geometries[bad])
-        self.shapes.extent = joined(self.shapes.extent, _extent(bounds))
+        self.shapes.extent = joined(self.shapes.extent, around(bounds))
 
     def _refuse_not_finite(self, bad: Flags) -> Flags:
         rows = np.flatnonzero(bad)
@@ -235,13 +234,6 @@ class _Mending(Opening):
         alive = shapes.alive()
         for what, counts in self.counts.items():
             shapes.changed[what] += int(counts[alive].sum())
-
-
-def _extent(bounds: Floats) -> Extent:
-    there = bounds[~np.isnan(bounds[:, 0])]
-    if not len(there):
-        return NOWHERE
-    return (*there[:, :2].min(axis=0).tolist(), *there[:, 2:].max(axis=0).tolist())
 
 
 def _moved(geometries: Geometries, points: Floats) -> Geometries:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from geo_assets.vector import rings, sweep
-from geo_assets.vector.shapes import NOWHERE, Extent, ShapeRules, Shapes, joined
+from geo_assets.vector.shapes import ShapeRules, Shapes, around, joined
 from geo_assets.vector.wkb import MULTIPOLYGON, POLYGON, Flags, Floats, Heads
 
 _HALF = 180.0  # degrees
@@ -66,9 +66,9 @@ def settle_polygons(shapes: Shapes, how: ShapeRules) -> Flags:
     boxes = found.boxes(xy)
     sure = found.surely_valid(xy) & (_at_home(boxes) if how.wrap else True)
     settled[found.rows[sure]] = True
-    shapes.extent = joined(shapes.extent, _around(boxes[sure]))
+    shapes.extent = joined(shapes.extent, around(boxes[sure]))
     source = boxes if how.move is None else found.boxes(found.xy)
-    shapes.extent_source = joined(shapes.extent_source, _around(source[sure]))
+    shapes.extent_source = joined(shapes.extent_source, around(source[sure]))
     if how.move is not None and sure.any():
         shapes.column = _replaced(shapes.column, found, xy, sure)
     return settled
@@ -105,12 +105,6 @@ def _at_home(boxes: Floats) -> Flags:
     """Within -180..180 degrees and not across."""
     west, east = boxes[:, 0], boxes[:, 2]
     return (west >= -_HALF) & (east <= _HALF) & (east - west <= _HALF)
-
-
-def _around(boxes: Floats) -> Extent:
-    if not len(boxes):
-        return NOWHERE
-    return (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
 
 
 def _replaced(

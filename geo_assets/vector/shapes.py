@@ -171,3 +171,11 @@ def joined(one: Extent, other: Extent) -> Extent:
     """The extent of both."""
     least, most = map(min, one[:2], other[:2]), map(max, one[2:], other[2:])
     return (*least, *most)  # type: ignore[return-value]  # two and two
+
+
+def around(boxes: Floats) -> Extent:
+    """The extent of rows of west, south, east, north; NaN is no place."""
+    there = boxes[~np.isnan(boxes[:, 0])]
+    if not len(there):
+        return NOWHERE
+    return (*there[:, :2].min(axis=0).tolist(), *there[:, 2:].max(axis=0).tolist())

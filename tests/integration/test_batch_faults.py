@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster import DagsterInstance
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from geo_assets.definitions import build_defs
@@ -19,8 +18,7 @@ from geo_resources.breakers import Breaker
 from geo_resources.recovery import BREAKERS_FOLDER, Recovery
 from geo_resources.scratch import Scratch
 from geo_resources.settings import Settings
-from tests.conftest import TEMPLATE, cloned_database, temporary_home
-from tests.integration.vector_world import VectorWorld, project
+from tests.integration.vector_world import VectorWorld, opened, project
 
 pytestmark = pytest.mark.integration
 
@@ -93,17 +91,8 @@ class FaultWorld(VectorWorld):
 
 @pytest.fixture
 def world(cluster):
-    with (
-        temporary_home() as home,
-        cloned_database(cluster, TEMPLATE) as url,
-        project(home / "project", PLAIN) as folder,
-    ):
-        (home / "dagster").mkdir()
-        quiet = {"telemetry": {"enabled": False}}
-        instance = DagsterInstance.local_temp(str(home / "dagster"), overrides=quiet)
-        world = FaultWorld(home, url, folder, instance)
+    with opened(cluster, FaultWorld, PLAIN) as world:
         yield world
-        world.close()
 
 
 def statuses(rows: dict[str, dict[str, Any]]) -> dict[str, str]:

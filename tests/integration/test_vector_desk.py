@@ -5,13 +5,11 @@ import geopandas as gpd
 import pyogrio
 import pytest
 import shapely
-from dagster import DagsterInstance
 from pyproj import Transformer
 
 from geo_resources import ledger, tables
 from geo_resources.products import SourceName, withdraw
-from tests.conftest import TEMPLATE, cloned_database, temporary_home
-from tests.integration.vector_world import VectorWorld, project
+from tests.integration.vector_world import VectorWorld, opened
 
 pytestmark = pytest.mark.integration
 
@@ -67,18 +65,8 @@ BOWTIE = "POLYGON ((10 50, 11 51, 11 50, 10 51, 10 50))"
 @pytest.fixture(scope="module")
 def world(cluster):
     """The datasets, before any file has arrived."""
-    with (
-        temporary_home() as home,
-        cloned_database(cluster, TEMPLATE) as url,
-        project(home / "project", DATASETS) as folder,
-    ):
-        (home / "dagster").mkdir()
-        quiet = {"telemetry": {"enabled": False}}
-        instance = DagsterInstance.local_temp(str(home / "dagster"), overrides=quiet)
-        world = VectorWorld(home, url, folder, instance)
+    with opened(cluster, VectorWorld, DATASETS) as world:
         yield world
-        world.close()
-        instance.dispose()
 
 
 def lots(ids, *, area=20.0, crs=25832):

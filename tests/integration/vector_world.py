@@ -6,19 +6,23 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 import psycopg
 import yaml
+from dagster import DagsterInstance
 from psycopg import sql
 from psycopg.rows import dict_row
 
 from geo_assets.definitions import build_defs, build_resources
+from geo_cli.cluster import Cluster
 from geo_resources.database import Database
 from geo_resources.settings import Settings
+from tests.conftest import TEMPLATE, cloned_database, temporary_home
 
 Attributes = Mapping[str, Any]
+WorldT = TypeVar("WorldT", bound="VectorWorld")
 
 
 @contextmanager
@@ -132,3 +136,22 @@ class VectorWorld:
         """The ledger's newest row of each blob."""
         query = "SELECT * FROM ops.ledger ORDER BY id"
         return {row["blob"]: row for row in self.ask(query)}
+
+
+@contextmanager
+def opened(
+    cluster: Cluster, kind: type[WorldT], datasets: Mapping[str, Attributes]
+) -> Iterator[WorldT]:
+    """A world of some kind over these datasets, before any file has arrived."""
+    with (
+        temporary_home() as home,
+        cloned_database(cluster, TEMPLATE) as url,
+        project(home / "project", datasets) as folder,
+    ):
+        (home / "dagster").mkdir()
+        quiet = {"telemetry": {"enabled": False}}
+        instance = DagsterInstance.local_temp(str(home / "dagster"), overrides=quiet)
+        world = kind(home, url, folder, instance)
+        yield world
+        world.close()
+        instance.dispose()
