@@ -92,9 +92,9 @@ class LocalBlobs:
 
     def upload(self, container: str, name: str, source: Path, how: Upload) -> str:
         """Copy beside, make durable, rename; renames alone if the source may go."""
-        with self._replacing(container, name) as part, source.open("rb") as held:
+        with source.open("rb") as held, self._replacing(container, name) as part:
             if how.move:
-                fcntl.flock(held, fcntl.LOCK_EX)  # it becomes the part
+                fcntl.flock(held, fcntl.LOCK_EX)  # it becomes the part until renamed
                 shutil.move(source, part)
             else:
                 shutil.copyfile(source, part)

@@ -1,9 +1,9 @@
 """SIGKILL at any stage: the next run ends with the products of an undisturbed one."""
 
-import hashlib
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -56,8 +56,8 @@ def drop_files(platform: Platform, stage: Look) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> dict[str, str]:
-    """Digest of every COG of a run that nobody disturbed."""
+def undisturbed() -> Iterator[dict[str, Path]]:
+    """Every COG of a run that nobody disturbed."""
     with temporary_home() as home:
         platform = Platform(home, {})
         platform.strata("up")
@@ -65,10 +65,10 @@ def undisturbed() -> dict[str, str]:
             drop_files(platform, stage)
         platform.strata("run", "--until-idle")
         assert_whole(platform, FILES * len(ALL))
-        digests = cog_digests(platform)
         platform.strata("down")
-    assert len(digests) == 3 * FILES * len(ALL)
-    return digests
+        files = cogs(platform)
+        assert len(files) == 3 * FILES * len(ALL)
+        yield files
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,29 @@ def platform() -> Iterator[Platform]:
         yield platform
 
 
-def cog_digests(platform: Platform) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in platform.blobs("silver").items()
-        if name.endswith(".tif")
-    }
+def cogs(platform: Platform) -> dict[str, Path]:
+    blobs = platform.blobs("silver").items()
+    return {name: path for name, path in blobs if name.endswith(".tif")}
+
+
+def differences(made: dict[str, Path], undisturbed: dict[str, Path]) -> list[str]:
+    """Where and how files differ from those of the undisturbed run."""
+    return [
+        f"{name}: {first_difference(path.read_bytes(), undisturbed[name].read_bytes())}"
+        for name, path in made.items()
+        if path.read_bytes() != undisturbed[name].read_bytes()
+    ]
+
+
+def first_difference(one: bytes, other: bytes) -> str:
+    """Sizes, the number of bytes that differ, and the bytes around the first."""
+    pairs = [*enumerate(zip(one, other, strict=False))]
+    at = [i for i, (a, b) in pairs if a != b] or [len(pairs)]
+    near = slice(max(at[0] - 32, 0), at[0] + 32)
+    return (
+        f"{len(one)} instead of {len(other)} bytes, {len(at)} differ, "
+        f"from {at[0]} to {at[-1]}: {one[near].hex()} instead of {other[near].hex()}"
+    )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -109,7 +126,9 @@ def test_after_a_loss_of_everything_the_next_run_makes_it_good(platform, undistu
         if process.is_running():
             process.kill()
     platform.strata("run", "--until-idle")
-    assert cog_digests(platform) == undisturbed
+    made = cogs(platform)
+    assert made.keys() == undisturbed.keys()
+    assert not differences(made, undisturbed)
     assert_whole(platform, FILES * len(ALL))
 
 
@@ -120,11 +139,11 @@ def outcomes(platform: Platform, stage: Look) -> list[tuple[str | None, ...]]:
     return [(row["status"], row["code"], row["message"]) for row in ours]
 
 
-def assert_as_undisturbed(platform: Platform, undisturbed: dict[str, str]) -> None:
+def assert_as_undisturbed(platform: Platform, undisturbed: dict[str, Path]) -> None:
     """Every COG so far is that of the undisturbed run; none is missing."""
-    digests = cog_digests(platform)
-    assert digests == {name: undisturbed[name] for name in digests}
-    assert_whole(platform, len(digests) // 3)
+    made = cogs(platform)
+    assert not differences(made, undisturbed)
+    assert_whole(platform, len(made) // 3)
 
 
 def assert_whole(platform: Platform, files: int) -> None:
