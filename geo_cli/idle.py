@@ -35,6 +35,7 @@ class Snapshot(BaseModel, frozen=True):
         last_run_ended: end of the latest run; None if there never was one.
         backfills: requested and not yet done.
         open_files: ledger rows that are pending or running.
+        due_webhooks: receivers that can be told something now.
     """
 
     since: float
@@ -43,6 +44,7 @@ class Snapshot(BaseModel, frozen=True):
     last_run_ended: float | None = None
     backfills: int = 0
     open_files: int = 0
+    due_webhooks: int = 0
 
 
 def find_work(seen: Snapshot) -> str | None:
@@ -57,6 +59,8 @@ def find_work(seen: Snapshot) -> str | None:
             return f"sensor {sensor.name}"
     if seen.open_files:
         return f"{seen.open_files} files"
+    if seen.due_webhooks:
+        return f"{seen.due_webhooks} webhooks"
     return None
 
 

@@ -12,7 +12,9 @@ from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 
 from geo_cli.idle import FAILURES_THAT_STAY, SensorState, Snapshot, Tick
+from geo_resources import outbox
 from geo_resources.settings import CHECKOUT, Settings
+from geo_resources.webhook_targets import read_targets
 
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick
@@ -83,6 +85,7 @@ def take_snapshot(
         unfinished_runs=_count_unfinished(instance) + retries,
         last_run_ended=max((one.end_time or 0 for one in finished), default=None),
         open_files=count_open_files(settings),
+        due_webhooks=count_due_webhooks(settings),
     )
 
 
@@ -139,3 +142,12 @@ def count_open_files(settings: Settings) -> int:
     with psycopg.connect(settings.require_database_url()) as connection:
         row = connection.execute(OPEN_FILES).fetchone()
     return row[0] if row else 0
+
+
+def count_due_webhooks(settings: Settings) -> int:
+    """Receivers that can be told something now; those that failed are due later."""
+    if settings.webhooks is None:
+        return 0
+    names = [one.name for one in read_targets(settings.webhooks)]
+    with psycopg.connect(settings.require_database_url()) as connection:
+        return outbox.count_due(connection, names)

@@ -188,6 +188,10 @@ class Breakers:
         """The state of each."""
         return [one.look() for one in self._of.values()]
 
+    def awaited(self) -> BreakerState | None:
+        """The first that is open, for those who can come back later."""
+        return next((one for one in self.look() if one.state == OPEN), None)
+
     @contextmanager
     def passing(self, services: Collection[Service]) -> Generator[None]:
         """Wait until work may go to all `services`; hold its trials while it is done.

@@ -121,6 +121,22 @@ def _end_attempt(
     connection.execute(update, attempt | bound)
 
 
+def count_due(connection: "Connection", targets: Iterable[str]) -> int:
+    """How many of these targets can be told something now."""
+    row = connection.execute(_DUE, [[*targets]]).fetchone()
+    return row[0] if row else 0
+
+
+_DUE = """
+SELECT count(*) FROM (
+    SELECT DISTINCT ON (target) due FROM ops.outbox
+    WHERE delivered IS NULL AND dead IS NULL AND target = ANY(%s)
+    ORDER BY target, id
+) AS first
+WHERE due <= clock_timestamp()
+"""
+
+
 class Backlog(NamedTuple):
     """What a target has not been told."""
 

@@ -12,8 +12,9 @@ import dagster as dg
 from geo_assets.routing import Route, Router
 from geo_resources import ledger
 from geo_resources.database import Database
+from geo_resources.recovery import Recovery
 from geo_resources.storage import Storage
-from sensors.requests import request_runs
+from sensors.requests import request_runs, service_awaited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +54,13 @@ def build_arrivals_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def arrivals(
-        context: dg.SensorEvaluationContext, storage: Storage, database: Database
+        context: dg.SensorEvaluationContext,
+        storage: Storage,
+        database: Database,
+        recovery: Recovery,
     ) -> dg.SensorResult | dg.SkipReason:
+        if waits := service_awaited(recovery):
+            return waits
         seen = observe(context, storage, database, container, router, settle)
         requests = [*request_runs(context.instance, database, container)]
         if not requests:

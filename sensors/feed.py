@@ -19,8 +19,9 @@ from geo_resources.blob_events import Hint, UselessMessageError, read_hints
 from geo_resources.database import Database
 from geo_resources.messages import SetAside, set_aside
 from geo_resources.queue_feed import MOST_DEQUEUES, Looks, Message, QueueFeed
+from geo_resources.recovery import Recovery
 from geo_resources.storage import Storage
-from sensors.requests import request_runs
+from sensors.requests import request_runs, service_awaited
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -76,7 +77,10 @@ def build_feed_sensor(
         storage: Storage,
         database: Database,
         queue_feed: QueueFeed,
+        recovery: Recovery,
     ) -> dg.SensorResult | dg.SkipReason:
+        if waits := service_awaited(recovery):
+            return waits
         seen = drain(storage, database, queue_feed, router, watched, settle)
         ask = partial(request_runs, context.instance, database)
         requests = [*chain.from_iterable(map(ask, seen.containers))]

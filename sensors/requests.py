@@ -17,6 +17,7 @@ from geo_assets.naming import files_job, files_partitions
 from geo_resources import ledger
 from geo_resources.database import Database
 from geo_resources.ledger import PendingRow
+from geo_resources.recovery import Recovery
 from sensors.batches import BACKLOG_BATCH, Batch, in_turn, plan_batches
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ class Line(NamedTuple):
     dataset: str
     priority: str
     batches: Sequence[Batch]
+
+
+def service_awaited(recovery: Recovery) -> dg.SkipReason | None:
+    """Why a sensor does nothing now: a service is down, and work waits for it.
+
+    When its breaker is half-open the sensor goes on, or there might be no trial.
+    """
+    found = recovery.open_breakers().awaited()
+    return dg.SkipReason(f"waits for {found.service}, {found}") if found else None
 
 
 def request_runs(

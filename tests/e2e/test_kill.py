@@ -126,6 +126,7 @@ def test_after_a_loss_of_everything_the_next_run_makes_it_good(platform, undistu
         if process.is_running():
             process.kill()
     platform.strata("run", "--until-idle")
+    assert outcomes(platform, is_at_work) == [("accepted", None, None)] * FILES
     made = cogs(platform)
     assert made.keys() == undisturbed.keys()
     assert not differences(made, undisturbed)

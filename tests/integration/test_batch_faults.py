@@ -193,10 +193,23 @@ def test_work_waits_for_an_open_breaker_instead_of_failing(world):
     world.change(breaker_faults=1, breaker_seconds=3.0)
     folder = world.home / BREAKERS_FOLDER
     world.put(a=PLACES)
+    asked = world.tick()
     Breaker("pgstac", folder, 1, 3.0).fail("pgSTAC does not answer")
     begin = time.monotonic()
-    assert statuses(world.arrive()) == {"a": "accepted"}
+    assert statuses(world.execute(asked)) == {"a": "accepted"}
     assert time.monotonic() - begin > 2.5
+    assert "pgstac closed" in world.health()["circuit breakers"]
+
+
+def test_no_run_is_asked_for_until_the_trial_of_an_open_breaker(world):
+    world.change(breaker_faults=1, breaker_seconds=1.0)
+    world.put(a=PLACES)
+    Breaker("pgstac", world.home / BREAKERS_FOLDER, 1, 1.0).fail("no answer")
+    skipped = world.tick()
+    assert isinstance(skipped, dg.SkipReason)
+    assert skipped.skip_message.startswith("waits for pgstac, open since")
+    time.sleep(1)
+    assert statuses(world.arrive()) == {"a": "accepted"}
     assert "pgstac closed" in world.health()["circuit breakers"]
 
 
@@ -204,8 +217,9 @@ def test_work_that_waited_too_long_fails_and_comes_back_later(world):
     world.change(breaker_faults=1, breaker_patience_seconds=0.2)
     folder = world.home / BREAKERS_FOLDER
     world.put(a=PLACES)
+    asked = world.tick()
     Breaker("storage", folder, 1, 60).fail("storage does not answer")
-    row = world.arrive()["places/a.csv"]
+    row = world.execute(asked)["places/a.csv"]
     assert (row["status"], row["code"]) == ("failed", "CIRCUIT_OPEN")
     assert row["error"]["where"] == "storage"
     assert row["retry_after"] is not None

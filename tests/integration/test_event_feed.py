@@ -18,6 +18,7 @@ from geo_resources import ledger
 from geo_resources.blobs import BlobInfo, MissingContainerError
 from geo_resources.database import Database
 from geo_resources.queue_feed import API_VERSION, MOST_DEQUEUES, QueueFeed
+from geo_resources.recovery import Recovery
 from geo_resources.storage import Storage
 from sensors.feed import build_feed_sensor, drain
 from tests.integration.ledger_world import World
@@ -260,7 +261,7 @@ def test_without_its_queue_the_tick_fails(feed):
         feed.drain(feed=missing)
 
 
-def test_the_sensor_asks_for_a_run_of_what_was_hinted_once(feed):
+def test_the_sensor_asks_for_a_run_of_what_was_hinted_once(feed, tmp_path):
     jobs = build_raster_defs(feed.contract).jobs
     sensor = build_feed_sensor(
         feed.router, [*jobs], settle=AT_ONCE, interval_seconds=10
@@ -271,6 +272,7 @@ def test_the_sensor_asks_for_a_run_of_what_was_hinted_once(feed):
         "storage": feed.storage,
         "database": feed.database,
         "queue_feed": feed.feed,
+        "recovery": Recovery(folder=str(tmp_path)),
     }
 
     def tick(instance: dg.DagsterInstance) -> object:

@@ -116,6 +116,23 @@ def post(database_url, tmp_path, receiver) -> Iterator[Post]:
     database.close()
 
 
+def test_only_a_receiver_whose_first_letter_is_due_is_work(post, receiver):
+    def due() -> int:
+        return post.world.transact(outbox.count_due, ["ops"])
+
+    assert due() == 0
+    post.put(1, 2)
+    assert due() == 1
+    assert post.world.transact(outbox.count_due, ["another"]) == 0
+    receiver.fail({0: 500})
+    post.deliver()
+    assert due() == 0  # the first waits, and holds up the second
+    post.hurry()
+    assert due() == 1
+    post.deliver()
+    assert due() == 0
+
+
 def test_events_arrive_in_order_signed_and_once_when_nothing_fails(post, receiver):
     assert post.put(1, 2, 3) == 3
     assert post.deliver() == "3 events delivered, 0 to be tried again, 0 given up"

@@ -22,6 +22,7 @@ from geo_resources.settings import Settings
 from tests.conftest import TEMPLATE, cloned_database, temporary_home
 
 Attributes = Mapping[str, Any]
+ARRIVALS = ("storage", "database", "recovery")  # what its sensor is given
 WorldT = TypeVar("WorldT", bound="VectorWorld")
 
 
@@ -102,15 +103,23 @@ class VectorWorld:
 
     def arrive(self) -> dict[str, dict[str, Any]]:
         """Let the sensor look and every run that it asks for end; `rows` then."""
+        return self.execute(self.tick())
+
+    def tick(self) -> dg.SensorResult | dg.SkipReason:
+        """What the sensor of arrivals says when it looks now."""
         sensor = self._defs.resolve_sensor_def("bronze_arrivals")
         with dg.build_sensor_context(
             instance=self._instance,
             cursor=self._cursor,
             definitions=self._defs,
-            resources={k: self.resources[k] for k in ("storage", "database")},
+            resources={k: self.resources[k] for k in ARRIVALS},
         ) as context:
             found = sensor(context)
             self._cursor = context.cursor
+        return found
+
+    def execute(self, found: dg.SensorResult | dg.SkipReason) -> dict[str, Any]:
+        """Let every run that the sensor asked for end; `rows` then."""
         for request in getattr(found, "run_requests", None) or ():
             self._run(request)
         return self.rows()

@@ -51,6 +51,13 @@ def test_an_empty_variable_counts_as_not_set(environment, tmp_path):
     assert found.local_database
 
 
+def test_a_child_looks_at_more_ended_runs_unless_somebody_says_otherwise(environment):
+    limit = "DAGSTER_RUN_STATUS_SENSOR_PROCESS_LIMIT"
+    assert process_environment()[limit] == "50"
+    environment[limit] = "7"
+    assert process_environment()[limit] == "7"
+
+
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(environment):
     environment["STRATA_MIN_FREE_GB"] = "plenty"
     with pytest.raises(ValidationError, match="STRATA_MIN_FREE_GB"):

@@ -24,6 +24,14 @@ def test_dagster_accepts_the_instance_configuration(folder):
     assert config["telemetry"] == {"enabled": False}
 
 
+def test_azures_instance_differs_in_its_logs_and_in_how_many_runs_it_takes():
+    local, azure = read_yaml("dagster.yaml"), read_yaml("deploy/azure/dagster.yaml")
+    del azure["compute_logs"]
+    assert azure["concurrency"]["runs"].pop("max_concurrent_runs") == 4
+    assert local["concurrency"]["runs"].pop("max_concurrent_runs") == 2
+    assert azure == local
+
+
 def test_the_storage_variable_is_one_that_we_set():
     settings = Settings.model_validate({"STRATA_DATABASE_URL": "postgresql://h/d"})
     url = settings.variables()["STRATA_DAGSTER_STORAGE_URL"]

@@ -33,6 +33,7 @@ def test_nothing_to_do_is_idle():
         ({"unfinished_runs": 2}, "2 runs"),
         ({"backfills": 1}, "1 backfills"),
         ({"open_files": 3}, "3 files"),
+        ({"due_webhooks": 1}, "1 webhooks"),
         ({"last_run_ended": 111.0}, "sensor arrivals"),
     ],
 )
