@@ -22,13 +22,14 @@ from azure.storage.blob import (
 )
 from rasterio.io import MemoryFile
 
+from geo_resources import local_blobs
 from geo_resources.azure_access import parse_connection_string
 from geo_resources.blobs import (
     BlobChangedError,
     MissingContainerError,
     UnusableNameError,
 )
-from geo_resources.local_blobs import hold_part
+from geo_resources.local_blobs import drop_abandoned_parts, hold_part
 from geo_resources.storage import KeyCredential, SasCredential, Storage
 
 pytestmark = pytest.mark.integration
@@ -332,6 +333,22 @@ def test_an_upload_that_is_alive_is_left_alone(local_storage, container, folder)
         local_storage.delete(container, ["a.tif"])
         assert part.exists()
     assert not part.exists()
+
+
+def test_an_upload_that_moves_its_source_is_left_alone_until_it_is_in_place(
+    local_storage, container, folder, tmp_path, monkeypatch
+):
+    flush = local_blobs.flush_to_disk
+
+    def meddle_and_flush(path):
+        drop_abandoned_parts(folder / "a.tif")
+        flush(path)
+
+    monkeypatch.setattr(local_blobs, "flush_to_disk", meddle_and_flush)
+    source = tmp_path / "made.tif"
+    source.write_bytes(b"whole")
+    local_storage.upload(container, "a.tif", source, move=True)
+    assert (folder / "a.tif").read_bytes() == b"whole"
 
 
 def test_names_come_in_one_order_everywhere(storage, container):
