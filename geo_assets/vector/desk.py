@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from geo_assets.batch import Broken, Done, Event, Refused
 from geo_assets.contract import VectorContract
-from geo_assets.errors import NoFeaturesError, NoGeometryError
+from geo_assets.errors import NoGeometryError
 from geo_assets.file_assets import Bench
 from geo_assets.vector.load import Loader, Staged, refusal
 from geo_assets.vector.products import (
@@ -26,6 +26,7 @@ from geo_assets.vector.products import (
     tally_of,
 )
 from geo_assets.vector.report import Reporter
+from geo_assets.vector.verdict import why_nothing_is_left
 from geo_assets.verdicts import Verdicts
 from geo_resources import ledger, pgstac, tables
 from geo_resources.ledger import LedgerRow
@@ -186,11 +187,8 @@ class VectorDesk:
             else:
                 loader.drop(planned)
         if not any(one.measured.rows for one in staged):
-            raise NoFeaturesError(
-                "The file has no row that can be loaded.",
-                found={one.planned.title: one.streamed.tally.refused for one in staged},
-                expected="at least one row",
-            )
+            refused = {one.planned.title: one.streamed.tally.refused for one in staged}
+            raise why_nothing_is_left(refused)
         if not any(one.streamed.extent_wgs84 for one in staged):
             raise NoGeometryError(
                 "No row of the file has a geometry that has a place on the Earth.",

@@ -1,9 +1,10 @@
 """What is asked of a table before anybody trusts it, answered from measured facts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from geo_assets.contract import VectorContract
+from geo_assets.errors import InvalidGeometryError, NoFeaturesError, SourceError
 from geo_resources.tables import Published
 
 if TYPE_CHECKING:
@@ -26,6 +27,28 @@ class Answer(NamedTuple):
     passed: bool
     found: str
     warns: bool = False
+
+
+def why_nothing_is_left(refused: Mapping[str, Mapping[str, int]]) -> SourceError:
+    """The error of a file without a row that can be loaded.
+
+    Args:
+        refused: rows by reason, of each layer.
+    """
+    from geo_assets.vector.shapes import Refusal
+
+    reasons = {reason for counts in refused.values() for reason in counts}
+    if reasons and reasons <= {str(Refusal.INVALID), str(Refusal.COLLAPSED)}:
+        return InvalidGeometryError(
+            "No geometry of the file can be used.",
+            found=dict(refused),
+            expected="at least one valid geometry",
+        )
+    return NoFeaturesError(
+        "The file has no row that can be loaded.",
+        found=dict(refused),
+        expected="at least one row",
+    )
 
 
 def answers(

@@ -2,6 +2,7 @@
 
 import dagster as dg
 import geopandas as gpd
+import pandas as pd
 import pyogrio
 import pytest
 import shapely
@@ -301,6 +302,18 @@ def test_heights_stay_and_rows_are_refused_when_the_dataset_says_so(world):
     query = "SELECT ST_ZMax(geom) AS top FROM {}"
     assert world.ask(query, of=(layer["table"],)) == [{"top": 3.0}]
     assert set(layer["refused"].values()) == {1}
+
+
+def test_a_file_of_invalid_geometries_alone_is_refused_as_such(world):
+    both = gpd.GeoDataFrame(geometry=[*shapely.from_wkt([BOWTIE])], crs=4326)
+    put(world, "tall/bowties.geojson", both)
+    none = gpd.GeoDataFrame({"n": [1]}, geometry=[None], crs=4326)
+    put(world, "tall/mixed.geojson", pd.concat([both, none]))
+    rows = world.arrive()
+    assert verdict(rows, "tall/bowties.geojson") == ("rejected", "INVALID_GEOMETRY")
+    (refused,) = rows["tall/bowties.geojson"]["evidence"]["found"].values()
+    assert refused == {"the geometry is invalid": 1}
+    assert verdict(rows, "tall/mixed.geojson") == ("rejected", "NO_FEATURES")
 
 
 def test_a_column_that_is_new_widens_the_table_and_the_check_says_so(world):

@@ -92,8 +92,8 @@ def test_codes_that_nothing_raises_are_said_to_be_so():
     said = re.search(
         r"^Not raised in this release.*$", text_of("docs/error-codes.md"), re.MULTILINE
     )
-    assert said
-    assert set(re.findall(r"`([A-Z_]+)`", said[0])) == set(codes_of_ours()) - used
+    named = set(re.findall(r"`([A-Z_]+)`", said[0])) if said else set()
+    assert named == set(codes_of_ours()) - used
 
 
 def attributes_of(
