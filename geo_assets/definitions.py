@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.datasets import PROJECT, contracts_of, load_tree
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
@@ -25,7 +26,7 @@ from sensors.arrivals import build_arrivals_sensor
 from sensors.feed import build_feed_sensor
 from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
-from sensors.schedules import build_retention_schedule
+from sensors.schedules import build_inventory_schedule, build_retention_schedule
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -109,13 +110,17 @@ def build_defs(
     }
     names = [one.name for one in router.contracts]
     platform = dg.Definitions(
-        assets=[janitor_spec(), build_retention_asset(names)],
+        assets=[
+            janitor_spec(),
+            build_retention_asset(names),
+            build_inventory_asset(router.contracts),
+        ],
         sensors=[
             *arrivals,
             build_janitor(interval, unpublishing),
             *build_message_sensors(settings, router, datasets),
         ],
-        schedules=[build_retention_schedule()],
+        schedules=[build_retention_schedule(), build_inventory_schedule()],
         resources=dict(resources),
         executor=dg.in_process_executor,
     )

@@ -9,10 +9,12 @@ import hashlib
 import json
 import re
 import unicodedata
+from datetime import UTC, datetime
 from urllib.parse import unquote
 
 DEFAULT_SUFFIX = ".tif"  # dropped from stems; every other suffix stays part of them
 KEY_LIMIT = 200  # characters of a partition key
+INVENTORIES = "_inventory"  # folder in gold; no dataset is called so
 _SAFE = frozenset("-_.~ ()+@=!")
 _DIGEST_CHARACTERS = 16
 _TABLE_WORDS, _TABLE_DIGEST = 45, 8  # characters; leaves room for `_polygon`
@@ -152,3 +154,13 @@ def files_partitions(dataset: str) -> str:
     'rasters__files'
     """
     return f"{dataset}__files"
+
+
+def inventory_name(taken_at: datetime) -> str:
+    """Blob name in gold of an inventory; in the order of time.
+
+    >>> inventory_name(datetime(2026, 11, 28, 15, 9, 46, 1, tzinfo=UTC))
+    '_inventory/20261128T150946.000001Z.parquet'
+    """
+    moment = taken_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"{INVENTORIES}/{moment}.parquet"

@@ -221,6 +221,50 @@ def retention(
 
 
 @app.command()
+def inventory(  # noqa: PLR0913, PLR0917
+    container: Annotated[
+        list[str] | None,
+        typer.Option("--container", "-c", help="Only this one; can be repeated."),
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Only names that begin so.")] = "",
+    extension: Annotated[
+        list[str] | None,
+        typer.Option("--extension", "-e", help="Only this one; can be repeated."),
+    ] = None,
+    min_bytes: Annotated[
+        int | None, typer.Option(help="Only from this size on.")
+    ] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Only up to this size.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Only modified since (ISO 8601, UTC).")
+    ] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Only modified before (ISO 8601, UTC).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at every blob of every container; the snapshot is kept in gold.
+
+    Nothing that matches is no error.
+    """
+    from geo_assets.bronze.filters import Filters
+    from geo_cli.inventory import run_inventory
+    from geo_cli.print_catalogue import print_inventory
+
+    filters = Filters(
+        containers=tuple(container or ()),
+        prefix=prefix,
+        extensions=tuple(extension or ()),
+        min_bytes=min_bytes,
+        max_bytes=max_bytes,
+        modified_since=since,
+        modified_before=before,
+    )
+    found = run_inventory(Settings.from_environment(), filters)
+    print_inventory(found, as_json=as_json)
+
+
+@app.command()
 def env() -> None:
     """Print exports for a shell: eval "$(strata env)" serves dagster, dg and psql."""
     from geo_cli.report import print_exports

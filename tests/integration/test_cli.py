@@ -21,11 +21,13 @@ import rasterio
 from psycopg.types.json import Jsonb
 from rasterio.transform import from_origin
 
+from geo_assets.bronze.assets import INVENTORY
 from geo_cli import services
 from geo_cli.cluster import free_port
 from geo_cli.connections import open_storage, transaction
 from geo_cli.daemon import daemon_log, heartbeat_age_seconds, own_daemon
 from geo_cli.processes import is_alive, run, spawn, stop, wait_until
+from geo_cli.watch import open_instance
 from geo_resources import pgstac
 from geo_resources.settings import Settings, process_environment
 from tests.conftest import temporary_home
@@ -380,3 +382,29 @@ def started(
     finally:
         stop(process.pid, "geo_cli", timeout_seconds=60)
         process.wait()
+
+
+@pytest.mark.usefixtures("ledger")
+def test_an_inventory_is_printed_kept_and_told_to_dagster(settings):
+    bronze = settings.home / "storage" / "bronze"
+    (bronze / "dem").mkdir()
+    (bronze / "dem" / "a.tif").write_bytes(b"12345")
+    (bronze / "b.txt").write_bytes(b"1")
+
+    nothing = strata(settings, "inventory", "--json", "--prefix", "no/such")
+    assert json.loads(nothing.stdout)["blobs"] == 0
+    done = strata(settings, "inventory", "--json", "-c", "bronze", "-e", "tif")
+    found = json.loads(done.stdout)
+
+    assert (found["blobs"], found["bytes"]) == (1, 5)
+    assert open_storage(settings).exists(
+        *open_storage(settings).parse_href(found["href"])
+    )
+    with open_instance(settings) as instance:
+        event = instance.get_latest_materialization_event(INVENTORY)
+    assert event
+    assert event.asset_materialization
+    assert event.asset_materialization.metadata["blobs"].value == 1
+    assert "b.txt" in strata(settings, "inventory", "--prefix", "b").stdout
+    wrong = strata(settings, "inventory", "-c", "iron", check=1)
+    assert "no container of the platform" in wrong.stderr

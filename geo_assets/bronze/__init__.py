@@ -1,0 +1,1 @@
+"""What lies in the containers, whoever put it there."""
