@@ -26,7 +26,12 @@ from sensors.arrivals import build_arrivals_sensor
 from sensors.feed import build_feed_sensor
 from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
-from sensors.schedules import build_inventory_schedule, build_retention_schedule
+from sensors.schedules import (
+    build_export_schedule,
+    build_inventory_schedule,
+    build_retention_schedule,
+    build_validation_schedule,
+)
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -120,7 +125,12 @@ def build_defs(
             build_janitor(interval, unpublishing),
             *build_message_sensors(settings, router, datasets),
         ],
-        schedules=[build_retention_schedule(), build_inventory_schedule()],
+        schedules=[
+            build_retention_schedule(),
+            build_inventory_schedule(),
+            build_validation_schedule(router.contracts),
+            build_export_schedule(router.contracts),
+        ],
         resources=dict(resources),
         executor=dg.in_process_executor,
     )

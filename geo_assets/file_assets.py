@@ -23,6 +23,8 @@ from geo_assets.catalog.assets import (
     collection_made,
     refresh_collection,
 )
+from geo_assets.catalog.export import build_export_assets
+from geo_assets.catalog.validation import build_stac_check
 from geo_assets.claims import claim_files
 from geo_assets.contract import DatasetContract
 from geo_assets.liveness import WORKER_TAG, worker_tag
@@ -91,8 +93,17 @@ def build_dataset_defs(  # noqa: PLR0913, PLR0917
         tags={"strata/dataset": contract.name},
     )
     return dg.Definitions(
-        assets=[bronze_spec(contract), files, build_collection_asset(contract)],
-        asset_checks=[*checks, build_success_check(contract)],
+        assets=[
+            bronze_spec(contract),
+            files,
+            build_collection_asset(contract),
+            *build_export_assets(contract),
+        ],
+        asset_checks=[
+            *checks,
+            build_success_check(contract),
+            build_stac_check(contract),
+        ],
         jobs=[job],
     )
 

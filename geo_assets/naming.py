@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 DEFAULT_SUFFIX = ".tif"  # dropped from stems; every other suffix stays part of them
 KEY_LIMIT = 200  # characters of a partition key
+STATIC_CATALOG = "_stac/catalog.json"  # in gold: leads to every static collection
 INVENTORIES = "_inventory"  # folder in gold; no dataset is called so
 _SAFE = frozenset("-_.~ ()+@=!")
 _DIGEST_CHARACTERS = 16
@@ -164,3 +165,49 @@ def inventory_name(taken_at: datetime) -> str:
     """
     moment = taken_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     return f"{INVENTORIES}/{moment}.parquet"
+
+
+def geoparquet_items_name(dataset: str) -> str:
+    """Blob name in gold of all items of a dataset as stac-geoparquet.
+
+    >>> geoparquet_items_name("rasters")
+    'rasters/items.parquet'
+    """
+    return f"{dataset}/items.parquet"
+
+
+def static_collection_name(collection: str) -> str:
+    """Blob name in gold of a collection as a static document.
+
+    >>> static_collection_name("rasters")
+    'rasters/stac/collection.json'
+    """
+    return f"{collection}/stac/collection.json"
+
+
+def static_item_name(collection: str, item: str) -> str:
+    """Blob name in gold of an item as a static document.
+
+    The same as a path and as a URI, since not every reader of STAC decodes paths: what
+    would have to be encoded becomes `_`, and a digest keeps such names apart.
+
+    >>> static_item_name("rasters", "dem~a")
+    'rasters/stac/items/dem~a.json'
+    >>> static_item_name("rasters", "dem a")
+    'rasters/stac/items/dem_a-f6e07c7ddbf5a0ca.json'
+    """
+    name = item
+    if not re.fullmatch(r"[A-Za-z0-9_.~-]+", item) or len(item) > KEY_LIMIT:
+        digest = hashlib.sha256(item.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+        plain = re.sub(r"[^A-Za-z0-9_.~-]", "_", item)
+        name = f"{plain[: KEY_LIMIT - _DIGEST_CHARACTERS - 1]}-{digest}"
+    return f"{static_items_folder(collection)}/{name}.json"
+
+
+def static_items_folder(collection: str) -> str:
+    """Folder in gold of the items of a collection as static documents.
+
+    >>> static_items_folder("rasters")
+    'rasters/stac/items'
+    """
+    return f"{collection}/stac/items"

@@ -124,7 +124,8 @@ def _of_lost_connection(error: BaseException) -> Sign | None:
 def _is_of_pgstac(error: BaseException) -> bool:
     """Whether our functions on pgSTAC were at work when it was raised."""
     frames = traceback.walk_tb(error.__traceback__)
-    return any(one.f_globals.get("__name__") == PGSTAC_MODULE for one, _ in frames)
+    names = (one.f_globals.get("__name__", "") for one, _ in frames)
+    return any(name.startswith(PGSTAC_MODULE) for name in names)
 
 
 _STATUSES: dict[int, Kind] = {

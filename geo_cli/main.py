@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from geo_cli.processes import ServiceError
+from geo_cli.stac_commands import stac
 from geo_resources.settings import Settings
 
 HELP = """Files in, checked COGs, PostGIS tables and a STAC catalogue out.
@@ -29,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(stac, name="stac")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Dataset = Annotated[

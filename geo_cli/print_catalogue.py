@@ -1,7 +1,7 @@
 """What the commands on inventory and catalogue print."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -9,6 +9,8 @@ from geo_cli.report import print_json, print_table
 
 if TYPE_CHECKING:
     from geo_assets.bronze.summary import Found, Group, Inventory
+    from geo_assets.catalog.export import Exported
+    from geo_assets.catalog.validation import CatalogueReport
 
 SHOWN = 12  # rows of each table
 
@@ -48,3 +50,62 @@ def _found(found: "Found") -> str:
     from geo_assets.bronze.summary import size_text
 
     return f"{found.blobs} blobs, {size_text(found.bytes)}"
+
+
+def print_items(items: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
+    """What a search found: an item per line, or a table."""
+    if as_json:
+        for item in items:
+            print_json(item)
+        return
+    print_table(
+        ("collection", "item", "time", "bbox"),
+        map(_item_cells, items),
+        empty="no item is found by that",
+    )
+
+
+def _item_cells(item: Mapping[str, Any]) -> Sequence[object]:
+    properties = item["properties"]
+    interval = f"{properties.get('start_datetime')}/{properties.get('end_datetime')}"
+    time = properties.get("datetime") or interval
+    bbox = ", ".join(f"{number:.6g}" for number in item["bbox"])
+    return item["collection"], item["id"], time, bbox
+
+
+def print_validation(reports: Sequence["CatalogueReport"], *, as_json: bool) -> None:
+    """What validation found, collection by collection."""
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in reports])
+        return
+    rows = (
+        (one.collection, one.items, one.invalid, len(one.checked), len(one.unchecked))
+        for one in reports
+    )
+    columns = ("collection", "items", "invalid", "schemas asked", "not to be had")
+    print_table(columns, rows, empty="there is no collection")
+    for one in reports:
+        for name, fault in one.faults:
+            typer.echo(f"{one.collection}/{name}: {fault}")
+    for uri in sorted({uri for one in reports for uri in one.unchecked}):
+        typer.echo(f"not asked, for it could not be had: {uri}")
+
+
+def print_exports(done: Sequence["Exported"], *, as_json: bool) -> None:
+    """What was written into gold."""
+    if as_json:
+        print_json([one._asdict() for one in done])
+        return
+    rows = ((one.collection, one.kind, one.items, one.bytes, one.href) for one in done)
+    columns = ("collection", "export", "items", "bytes", "where")
+    print_table(columns, rows, empty="there is no collection")
+
+
+def print_deleted(collection: str, items: int, *, done: bool, as_json: bool) -> None:
+    """What went, or would go, with a collection."""
+    if as_json:
+        print_json({"done": done, "collection": collection, "items": items})
+        return
+    typer.echo(f"{'deleted' if done else 'would delete'}\t{collection}, {items} items")
+    if not done:
+        typer.echo("a dry run: say --yes to do it")

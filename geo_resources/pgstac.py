@@ -44,7 +44,7 @@ def ensure_collection(connection: "Connection", collection: Json) -> bool:
     left as it is, its extent and summaries with it: `put_collection` replaces.
     """
     name = collection["id"]
-    with _pgstac(connection, lock=name):
+    with in_pgstac(connection, lock=name):
         if _one(connection, _EXISTS, name):
             return False
         connection.execute("SELECT create_collection(%s::jsonb)", [_dump(collection)])
@@ -66,13 +66,13 @@ def put_collection(connection: "Connection", collection: Json) -> None:
     """Create the collection, or replace what is said of it; its items stay."""
     if ensure_collection(connection, collection):
         return
-    with _pgstac(connection, lock=collection["id"]):
+    with in_pgstac(connection, lock=collection["id"]):
         connection.execute("SELECT update_collection(%s::jsonb)", [_dump(collection)])
 
 
 def get_collection(connection: "Connection", collection_id: str) -> Json | None:
     """The collection, or None."""
-    with _pgstac(connection):
+    with in_pgstac(connection):
         return _one(connection, "SELECT get_collection(%s)", collection_id)
 
 
@@ -94,7 +94,7 @@ def load_items(
     if not batch:
         return 0
     sent = _dump(list(batch.values()))
-    with _pgstac(connection, lock=collection_id):
+    with in_pgstac(connection, lock=collection_id):
         if not _one(connection, _EXISTS, collection_id):
             message = f"there is no collection {collection_id}"
             raise LookupError(message)
@@ -107,7 +107,7 @@ def delete_items(
     connection: "Connection", collection_id: str, ids: Sequence[str]
 ) -> int:
     """Delete the items; how many there were."""
-    with _pgstac(connection, lock=collection_id):
+    with in_pgstac(connection, lock=collection_id):
         gone = "DELETE FROM items WHERE collection = %s AND id = ANY(%s)"
         return connection.execute(gone, [collection_id, list(ids)]).rowcount
 
@@ -121,7 +121,7 @@ def get_items(
     connection: "Connection", collection_id: str, ids: Sequence[str]
 ) -> dict[str, Json]:
     """The items that exist, by id."""
-    with _pgstac(connection):
+    with in_pgstac(connection):
         rows = _read(connection, collection_id, ids)
     return {name: _with_datetime(item) for name, item in rows}
 
@@ -132,7 +132,7 @@ def search(connection: "Connection", body: Json) -> Json:
     Nothing is written (pgSTAC otherwise registers every search). A `bbox` across the
     antimeridian becomes two boxes: pgSTAC would take it for the rest of the Earth.
     """
-    with _pgstac(connection):
+    with in_pgstac(connection):
         connection.execute("SELECT set_config('pgstac.readonly', 'true', true)")
         found = _one(connection, "SELECT search(%s::jsonb)", _dump(_split_bbox(body)))
     if found is None:
@@ -150,7 +150,7 @@ def aggregate(connection: "Connection", collection_id: str) -> Json:
         of all parts, `latitudes` and `interval`, null without items; `proj_codes`,
         `gsd` (least, greatest), `platforms`, `instruments` and `bands` that occur.
     """
-    with _pgstac(connection):
+    with in_pgstac(connection):
         found = _one(connection, _AGGREGATE, collection_id)
     return found or {}
 
@@ -206,7 +206,7 @@ SELECT jsonb_build_object(
 
 
 @contextmanager
-def _pgstac(connection: "Connection", lock: str | None = None) -> Iterator[None]:
+def in_pgstac(connection: "Connection", lock: str | None = None) -> Iterator[None]:
     """Sets the search path for the block; with `lock`, alone in that collection.
 
     Raises:

@@ -1,12 +1,19 @@
 """What happens by the clock, not by what arrives."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from geo_assets.bronze.assets import INVENTORY
+from geo_assets.catalog.export import export_keys
+from geo_assets.catalog.validation import stac_check_key
+from geo_assets.contract import DatasetContract
 from geo_assets.retention import RETENTION
 
 RETENTION_CRON = "17 3 * * *"  # UTC, when little arrives
 INVENTORY_CRON = "41 3 * * *"
+VALIDATION_CRON = "11 4 * * 0"  # Sundays: it asks every item
+EXPORT_CRON = "31 4 * * *"
 
 
 def build_retention_schedule() -> dg.ScheduleDefinition:
@@ -36,4 +43,40 @@ def build_inventory_schedule() -> dg.ScheduleDefinition:
         cron_schedule=INVENTORY_CRON,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+def build_validation_schedule(
+    contracts: Sequence[DatasetContract],
+) -> dg.ScheduleDefinition:
+    """The whole catalogue is validated once a week."""
+    keys = [stac_check_key(one) for one in contracts]
+    return dg.ScheduleDefinition(
+        name="stac_validation",
+        job=dg.define_asset_job(
+            "stac_validation",
+            selection=dg.AssetSelection.checks(*keys),
+            description="Every collection and item against core and extensions.",
+        ),
+        cron_schedule=VALIDATION_CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+def build_export_schedule(
+    contracts: Sequence[DatasetContract],
+) -> dg.ScheduleDefinition:
+    """The catalogue is written into gold every day, once somebody switches it on."""
+    keys = [key for one in contracts for key in export_keys(one)]
+    return dg.ScheduleDefinition(
+        name="stac_export",
+        job=dg.define_asset_job(
+            "stac_export",
+            selection=dg.AssetSelection.assets(*keys),
+            description="Static STAC and stac-geoparquet of every dataset.",
+        ),
+        cron_schedule=EXPORT_CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
     )

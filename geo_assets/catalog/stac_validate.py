@@ -55,41 +55,59 @@ def validate_item(
         schema_dir: folder of extension schemas, known by their `$id`.
         network: whether schemas that are not in the folder may be fetched.
     """
-    try:
-        document = json.loads(json.dumps(item, allow_nan=False))
-    except ValueError as error:
-        return ItemReport(errors=(f"not JSON: {error}",), checked=(), unchecked=())
-    schemas = _Schemas(schema_dir, network=network)
-    errors, checked, unchecked = [], [], []
-    for uri in (_core_uri(document), *document.get("stac_extensions", [])):
+    return StacValidator(schema_dir, network=network).check(item)
+
+
+class StacValidator:
+    """Core and extension schemas, ready for many documents.
+
+    Args:
+        schema_dir: folder of extension schemas, known by their `$id`.
+        network: whether schemas that are not in the folder may be fetched.
+    """
+
+    def __init__(self, schema_dir: Path | None, *, network: bool) -> None:
+        self._schemas = _Schemas(schema_dir, network=network)
+        self._validators: dict[str, Draft7Validator | None] = {}
+
+    def check(self, item: dict[str, Any]) -> ItemReport:
+        """Check an item or a collection, STAC 1.1 JSON."""
         try:
-            found = _break_of(document, uri, schemas)
-        except Unresolvable:
-            unchecked.append(uri)
-            continue
-        checked.append(uri)
-        errors += [f"{uri}: {found}"] if found else []
-    return ItemReport(
-        errors=tuple(errors), checked=tuple(checked), unchecked=tuple(unchecked)
-    )
+            document = json.loads(json.dumps(item, allow_nan=False))
+        except ValueError as error:
+            return ItemReport(errors=(f"not JSON: {error}",), checked=(), unchecked=())
+        errors, checked, unchecked = [], [], []
+        for uri in (_core_uri(document), *document.get("stac_extensions", [])):
+            try:
+                found = self._break_of(document, uri)
+            except Unresolvable:
+                unchecked.append(uri)
+                continue
+            checked.append(uri)
+            errors += [f"{uri}: {found}"] if found else []
+        return ItemReport(
+            errors=tuple(errors), checked=tuple(checked), unchecked=tuple(unchecked)
+        )
+
+    def _break_of(self, document: Document, uri: str) -> str | None:
+        """The clearest fault of the document by one schema.
+
+        Raises:
+            Unresolvable: the schema, or one that it refers to, cannot be had.
+        """
+        if uri not in self._validators:
+            self._validators[uri] = None  # a second document does not wait for it
+            self._validators[uri] = self._schemas.validator(uri)
+        validator = self._validators[uri]
+        if validator is None:
+            raise Unresolvable(ref=uri)
+        worst = best_match(validator.iter_errors(document))
+        return None if worst is None else _sentence(worst)
 
 
 def _core_uri(document: Document) -> str:
     kind = KINDS.get(document.get("type", ""), "item")
     return CORE.format(document.get("stac_version"), kind=kind)
-
-
-def _break_of(document: Document, uri: str, schemas: "_Schemas") -> str | None:
-    """The clearest fault of the document by one schema.
-
-    Raises:
-        Unresolvable: the schema, or one that it refers to, cannot be had.
-    """
-    resolver = schemas.registry.resolver()
-    schema = resolver.lookup(uri).contents
-    validator = Draft7Validator(schema, registry=schemas.registry)
-    worst = best_match(validator.iter_errors(document))
-    return None if worst is None else _sentence(worst)
 
 
 def _sentence(error: ValidationError) -> str:
@@ -105,6 +123,15 @@ class _Schemas:
         known = [*_core_schemas(), *(_folder_schemas(folder) if folder else ())]
         empty: SchemaRegistry = Registry(retrieve=self._fetch)
         self.registry = empty.with_resources(known)
+
+    def validator(self, uri: str) -> Draft7Validator:
+        """A validator by one schema.
+
+        Raises:
+            Unresolvable: the schema cannot be had.
+        """
+        schema = self.registry.resolver().lookup(uri).contents
+        return Draft7Validator(schema, registry=self.registry)
 
     def _fetch(self, uri: str) -> SchemaResource:
         if not self._network or not uri.startswith("https://"):

@@ -24,13 +24,14 @@ from rasterio.transform import from_origin
 from geo_assets.bronze.assets import INVENTORY
 from geo_cli import services
 from geo_cli.cluster import free_port
-from geo_cli.connections import open_storage, transaction
+from geo_cli.connections import LOADER, open_storage, transaction
 from geo_cli.daemon import daemon_log, heartbeat_age_seconds, own_daemon
 from geo_cli.processes import is_alive, run, spawn, stop, wait_until
 from geo_cli.watch import open_instance
 from geo_resources import pgstac
 from geo_resources.settings import Settings, process_environment
 from tests.conftest import temporary_home
+from tests.integration.test_pgstac import collection, item
 
 pytestmark = pytest.mark.integration
 LEDGER_COLUMNS = [
@@ -408,3 +409,35 @@ def test_an_inventory_is_printed_kept_and_told_to_dagster(settings):
     assert "b.txt" in strata(settings, "inventory", "--prefix", "b").stdout
     wrong = strata(settings, "inventory", "-c", "iron", check=1)
     assert "no container of the platform" in wrong.stderr
+
+
+@pytest.fixture
+def catalogue(settings) -> Iterator[None]:
+    """A collection of one item, which breaks a rule of the core."""
+    with transaction(settings, LOADER) as connection:
+        pgstac.ensure_collection(connection, collection("dem"))
+        pgstac.load_items(connection, "dem", [item("a")])
+    yield
+    strata(settings, "stac", "delete", "dem", "--yes")
+
+
+@pytest.mark.usefixtures("catalogue")
+def test_the_catalogue_is_searched_validated_exported_and_deleted(settings):
+    found = strata(settings, "stac", "search", "--json", "--bbox", "9,49,10.5,52")
+    assert [json.loads(line)["id"] for line in found.stdout.splitlines()] == ["a"]
+    options = ("--datetime", "2025", "--filter", "id = 'a'")
+    assert "no item" in strata(settings, "stac", "search", *options).stdout
+    strata(settings, "stac", "search", "--bbox", "1,2,3", check=2)
+
+    broken = strata(settings, "stac", "validate", "dem", "--json", check=1)
+    (report,) = json.loads(broken.stdout)
+    assert (report["items"], report["invalid"]) == (1, 1)
+
+    done = strata(settings, "stac", "export", "dem", "--json")
+    storage = open_storage(settings)
+    exports = json.loads(done.stdout)
+    assert [one["kind"] for one in exports] == ["stac_static", "stac_geoparquet"]
+    assert all(storage.exists(*storage.parse_href(one["href"])) for one in exports)
+
+    assert "would delete" in strata(settings, "stac", "delete", "dem").stdout
+    assert "dem" in strata(settings, "stac", "validate", check=1).stdout, "a dry run"

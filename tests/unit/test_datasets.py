@@ -82,6 +82,8 @@ def test_a_dataset_has_its_assets_checks_and_job():
         "dem/cog_archive",
         "dem/item",
         "dem/collection",
+        "dem/stac_geoparquet",
+        "dem/stac_static",
     }
     item = specs["dem/item"]
     assert item.group_name == "dem"

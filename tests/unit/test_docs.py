@@ -213,7 +213,9 @@ def test_every_variable_is_documented_with_its_default():
 
 def known_commands() -> set[str]:
     source = text_of("geo_cli/main.py")
-    return set(re.findall(r"@app\.command\([^)]*\)\ndef (\w+)\(", source))
+    single = re.findall(r"@app\.command\([^)]*\)\ndef (\w+)\(", source)
+    groups = re.findall(r"app\.add_typer\(\w+, name=\"(\w+)\"\)", source)
+    return {*single, *groups}
 
 
 @each_document
