@@ -10,13 +10,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
-from geo_assets.datetime_rule import check_rule
+from geo_assets.contract_stac import STRICT, Stac
 
 TierName = Literal["visualization", "analysis", "archive"]
 TierChoice = Literal["visualization", "analysis", "archive", "both", "all"]
@@ -31,9 +30,7 @@ Positive = Annotated[int, Field(gt=0)]
 class Contract(BaseModel):
     """Base of the contract's parts: frozen, and an unknown attribute is an error."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True
-    )
+    model_config = STRICT
 
 
 class Source(Contract):
@@ -88,27 +85,6 @@ class Tiling(Contract):
             message = f"{size} is not a multiple of the block size 512"
             raise ValueError(message)
         return size
-
-
-class Stac(Contract):
-    """What the catalogue says of the dataset."""
-
-    license: str = "other"
-    """SPDX identifier, or `other`."""
-    description: str | None = None
-    """Description of the collection; the dataset's own if omitted."""
-    keywords: list[str] = []
-    """Words to find the collection by."""
-    datetime: str | None = None
-    """Where an item's time comes from: `from: filename <strptime format>`, `from:
-    tags`, or a fixed ISO 8601 time. Omitted: tags, then file name, then the blob."""
-
-    @field_validator("datetime")
-    @classmethod
-    def _understood(cls, rule: str | None) -> str | None:
-        if rule is not None:
-            check_rule(rule)
-        return rule
 
 
 class H3Statistics(Contract):

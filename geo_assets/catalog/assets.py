@@ -3,17 +3,22 @@
 Runs over files refresh it when they end; by hand it is an asset like any other.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from geo_assets.batch import FEW, BatchReport
-from geo_assets.contract import DatasetContract
+from geo_assets.contract import DatasetContract, RasterContract
 from geo_assets.events import coordinates, readable
 from geo_assets.specs import key_of
-from geo_resources import ledger, pgstac
+from geo_resources import ledger, pgstac, pgstac_bands
 from geo_resources.database import Database
 from geo_resources.prices import ACCESS_TIERS, Prices
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from geo_assets.catalog.renders import Renders
 
 SUCCESS_RATE = "success_rate"
 CODE_VERSION = "1"
@@ -127,7 +132,8 @@ def refresh_collection(
             one.status: one.files for one in ledger.counts(connection, contract.name)
         }
         sizes = ledger.tier_sizes(connection, contract.name)
-        built = build_collection(contract, total, counts)
+        renders = find_renders(contract, connection)
+        built = build_collection(contract, total, counts, renders.made)
         pgstac.put_collection(connection, built)
     costs = {
         size.tier: prices.monthly_usd(size.bytes, ACCESS_TIERS.get(size.tier, "Hot"))
@@ -144,4 +150,20 @@ def refresh_collection(
         "bbox": coordinates(extent["spatial"]["bbox"][0]),
         "from": str(start or "open"),
         "to": str(end or "open"),
+        "renders": ", ".join(renders.made),
+        **{f"render {name} lacks": ", ".join(m) for name, m in renders.missing.items()},
     }
+
+
+def find_renders(contract: DatasetContract, connection: "Connection") -> "Renders":
+    """How a viewer can show the items of the dataset; nothing for vectors."""
+    from geo_assets.catalog.renders import Renders, build_renders
+
+    if not isinstance(contract, RasterContract):
+        return Renders({}, {})
+    return build_renders(
+        pgstac_bands.band_layout(connection, contract.name),
+        contract.stac.renders,
+        contract.stac.default_render,
+        has_picture="visualization" in contract.wanted_tiers,
+    )

@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from geo_assets.catalog.stac import extensions
 from geo_assets.contract import DatasetContract, RasterContract
+from geo_assets.contract_stac import Provider
 from geo_assets.extent import Bbox, span_longitudes
 
 STAC_VERSION = "1.1.0"
@@ -29,9 +31,6 @@ ITEM_ASSETS: dict[str, dict[str, Any]] = {
     },
 }
 THUMBNAIL = {"title": "Thumbnail", "type": "image/webp", "roles": ["thumbnail"]}
-EXTENSIONS = {  # member of the summaries: schema
-    "proj:code": "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-}
 
 
 class Aggregate(BaseModel):
@@ -64,6 +63,7 @@ def build_collection(
     contract: DatasetContract,
     total: Mapping[str, Any] | None = None,
     counts: Mapping[str, int] | None = None,
+    renders: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The collection as JSON.
 
@@ -72,13 +72,14 @@ def build_collection(
         total: fields of `Aggregate`; None before there are items: then the extent is
             the whole Earth at any time, which is what STAC has for unknown.
         counts: files per status in the ledger.
+        renders: how a viewer shows it.
     """
     known = Aggregate.model_validate(dict(total or {}))
     summaries = _summaries(known)
     collection = {
         "type": "Collection",
         "stac_version": STAC_VERSION,
-        "stac_extensions": [uri for key, uri in EXTENSIONS.items() if key in summaries],
+        "stac_extensions": [],
         "id": contract.name,
         "title": contract.title or contract.name,
         "description": _description(contract),
@@ -90,8 +91,18 @@ def build_collection(
         "strata:bytes": known.bytes,
         "strata:files": dict(counts or {}),
     }
-    optional = {"keywords": contract.stac.keywords, "summaries": summaries}
-    return collection | {key: value for key, value in optional.items() if value}
+    optional = {
+        "keywords": contract.stac.keywords,
+        "providers": [_provider(one) for one in contract.stac.providers],
+        "summaries": summaries,
+        "renders": dict(renders or {}),
+    }
+    whole = collection | {key: value for key, value in optional.items() if value}
+    return whole | {"stac_extensions": extensions(whole)}
+
+
+def _provider(provider: Provider) -> dict[str, Any]:
+    return {key: value for key, value in provider.model_dump().items() if value}
 
 
 def _description(contract: DatasetContract) -> str:

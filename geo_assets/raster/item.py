@@ -143,7 +143,7 @@ def _renders(facts: ItemFacts) -> dict[str, Any]:
     render = {
         "title": "As the picture: 2 to 98 % of the values",
         "assets": assets,
-        "bidx": [position + 1 for position in picture.bands],
+        "expression": ";".join(f"b{position + 1}" for position in picture.bands),
         "rescale": [list(limits) for limits in facts.made.stretch],
     }
     return {"renders": {"visual": render}}

@@ -267,7 +267,7 @@ def test_a_warped_raster_is_described_as_it_was_warped(scene):
 def test_a_stretch_can_be_repeated_by_a_viewer(scene):
     render = item_of(scene)["properties"]["renders"]["visual"]
     assert render["assets"] == ["analysis"]
-    assert render["bidx"] == [3, 2, 1]
+    assert render["expression"] == "b3;b2;b1"
     assert len(render["rescale"]) == 3
     assert all(low < high for low, high in render["rescale"])
 
