@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from geo_assets.bronze.assets import build_inventory_asset
+from geo_assets.bronze.costs import build_cost_asset
 from geo_assets.datasets import PROJECT, contracts_of, load_tree
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
@@ -119,6 +120,7 @@ def build_defs(
             janitor_spec(),
             build_retention_asset(names),
             build_inventory_asset(router.contracts),
+            build_cost_asset(),
         ],
         sensors=[
             *arrivals,

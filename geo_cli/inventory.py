@@ -5,13 +5,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from geo_cli.connections import open_storage
+from geo_cli.connections import LOADER, open_storage, transaction
 from geo_cli.watch import open_instance
 from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
     from geo_assets.bronze.filters import Filters
     from geo_assets.bronze.summary import Inventory
+    from geo_resources.storage_costs import Cost
 
 
 def run_inventory(settings: Settings, filters: "Filters") -> "Inventory":
@@ -45,3 +46,28 @@ def run_inventory(settings: Settings, filters: "Filters") -> "Inventory":
     with open_instance(settings) as instance:
         instance.report_runless_asset_event(made)
     return found
+
+
+def read_costs(
+    settings: Settings, month: datetime | None, dataset: str | None
+) -> list["Cost"]:
+    """Costs as they were last reckoned, once more with the rates of the settings.
+
+    Args:
+        settings: whose database and rates.
+        month: only this one.
+        dataset: only this one.
+    """
+    from geo_assets.bronze.costs import reckon_costs
+    from geo_resources import storage_costs
+    from geo_resources.prices import Prices
+
+    prices = Prices(
+        hot_usd=settings.price_hot_usd,
+        cool_usd=settings.price_cool_usd,
+        archive_usd=settings.price_archive_usd,
+    )
+    with transaction(settings, LOADER) as connection:
+        reckon_costs(connection, prices)
+        day = month.date() if month else None
+        return storage_costs.costs(connection, day, dataset)

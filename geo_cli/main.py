@@ -268,6 +268,23 @@ def inventory(  # noqa: PLR0913, PLR0917
 
 
 @app.command()
+def costs(
+    month: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m"], help="Only this month, as 2026-11."),
+    ] = None,
+    dataset: Dataset = None,
+    as_json: AsJson = False,
+) -> None:
+    """What keeping the files costs, per month, dataset and tier, by the inventories."""
+    from geo_cli.inventory import read_costs
+    from geo_cli.print_catalogue import print_costs
+
+    found = read_costs(Settings.from_environment(), month, dataset)
+    print_costs(found, as_json=as_json)
+
+
+@app.command()
 def env() -> None:
     """Print exports for a shell: eval "$(strata env)" serves dagster, dg and psql."""
     from geo_cli.report import print_exports

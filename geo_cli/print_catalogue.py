@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from geo_assets.bronze.summary import Found, Group, Inventory
     from geo_assets.catalog.export import Exported
     from geo_assets.catalog.validation import CatalogueReport
+    from geo_resources.storage_costs import Cost
 
 SHOWN = 12  # rows of each table
 
@@ -50,6 +51,34 @@ def _found(found: "Found") -> str:
     from geo_assets.bronze.summary import size_text
 
     return f"{found.blobs} blobs, {size_text(found.bytes)}"
+
+
+def print_costs(found: Sequence["Cost"], *, as_json: bool) -> None:
+    """What keeping the files costs: one object per line, or a table with sums."""
+    from geo_assets.bronze.costs import usd_text
+    from geo_assets.bronze.summary import size_text
+
+    if as_json:
+        for one in found:
+            print_json(one._asdict() | {"month": f"{one.month:%Y-%m}"})
+        return
+    rows = (
+        (
+            f"{one.month:%Y-%m}",
+            one.container,
+            one.dataset or "unclaimed",
+            one.tier,
+            one.access_tier,
+            size_text(one.bytes),
+            usd_text(one.usd),
+        )
+        for one in found
+    )
+    columns = ("month", "container", "dataset", "tier", "stored as", "size", "USD")
+    print_table(columns, rows, empty="no inventory of everything yet: strata inventory")
+    for month in dict.fromkeys(one.month for one in found):
+        total = sum(one.usd for one in found if one.month == month)
+        typer.echo(f"{month:%Y-%m}: {usd_text(total)} USD a month")
 
 
 def print_items(items: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:

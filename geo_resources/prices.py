@@ -24,9 +24,13 @@ class Prices(dg.ConfigurableResource):
         >>> round(Prices().monthly_usd(2 * 10**9, "Hot"), 4)
         0.023
         """
+        return size_bytes / BYTES_PER_GB * self.usd_per_gb(access_tier)
+
+    def usd_per_gb(self, access_tier: AccessTier) -> float:
+        """The rate of an access tier."""
         rates = {
             "Hot": self.hot_usd,
             "Cool": self.cool_usd,
             "Archive": self.archive_usd,
         }
-        return size_bytes / BYTES_PER_GB * rates[access_tier]
+        return rates[access_tier]

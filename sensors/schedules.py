@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from geo_assets.bronze.assets import INVENTORY
+from geo_assets.bronze.costs import STORAGE_COST
 from geo_assets.catalog.export import export_keys
 from geo_assets.catalog.validation import stac_check_key
 from geo_assets.contract import DatasetContract
@@ -32,13 +33,13 @@ def build_retention_schedule() -> dg.ScheduleDefinition:
 
 
 def build_inventory_schedule() -> dg.ScheduleDefinition:
-    """All containers are looked at once a day."""
+    """All containers are looked at once a day, and what they cost is reckoned."""
     return dg.ScheduleDefinition(
         name="inventory",
         job=dg.define_asset_job(
             "inventory",
-            selection=dg.AssetSelection.assets(INVENTORY),
-            description="Snapshot of every container.",
+            selection=dg.AssetSelection.assets(INVENTORY, STORAGE_COST),
+            description="Snapshot of every container, and what keeping it costs.",
         ),
         cron_schedule=INVENTORY_CRON,
         execution_timezone="UTC",

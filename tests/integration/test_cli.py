@@ -407,6 +407,15 @@ def test_an_inventory_is_printed_kept_and_told_to_dagster(settings):
     assert event.asset_materialization
     assert event.asset_materialization.metadata["blobs"].value == 1
     assert "b.txt" in strata(settings, "inventory", "--prefix", "b").stdout
+    assert "no inventory of everything" in strata(settings, "costs").stdout
+    strata(settings, "inventory")
+    lines = strata(settings, "costs", "--json").stdout.splitlines()
+    sizes = {
+        (row["container"], row["dataset"]): row["bytes"]
+        for row in map(json.loads, lines)
+    }
+    assert sizes["bronze", "rasters"] == 5
+    assert "USD a month" in strata(settings, "costs").stdout
     wrong = strata(settings, "inventory", "-c", "iron", check=1)
     assert "no container of the platform" in wrong.stderr
 

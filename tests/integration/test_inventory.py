@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from geo_assets.bronze.assets import INVENTORY, build_inventory_asset
+from geo_assets.bronze.costs import STORAGE_COST, build_cost_asset
 from geo_assets.bronze.filters import Filters
 from geo_assets.bronze.inventory import Surveyor, take_inventory
 from geo_assets.contract import RasterContract
@@ -16,6 +17,7 @@ from geo_assets.routing import Router
 from geo_resources import ledger, pgstac
 from geo_resources.blobs import MissingContainerError
 from geo_resources.database import Database
+from geo_resources.prices import Prices
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 from sensors.schedules import build_inventory_schedule
@@ -319,13 +321,14 @@ def test_the_schedule_takes_the_inventory_every_day():
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.cron_schedule == "41 3 * * *"
     defs = dg.Definitions(
-        assets=[build_inventory_asset([DEM])],
+        assets=[build_inventory_asset([DEM]), build_cost_asset()],
         schedules=[schedule],
         resources={
             "storage": Storage(url="file:///nowhere"),
             "database": Database(),
             "scratch": Scratch(root="/nowhere"),
+            "prices": Prices(),
         },
     )
     keys = defs.resolve_job_def("inventory").asset_layer.executable_asset_keys
-    assert keys == {INVENTORY}
+    assert keys == {INVENTORY, STORAGE_COST}
