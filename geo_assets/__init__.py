@@ -7,9 +7,9 @@ first use: a raster worker that imports a stage must not pay for Dagster.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from geo_assets.datasets import RasterDataset, VectorDataset
+    from geo_assets.datasets import HexGrid, RasterDataset, VectorDataset
 
-__all__ = ["RasterDataset", "VectorDataset"]
+__all__ = ["HexGrid", "RasterDataset", "VectorDataset"]
 
 
 def __getattr__(name: str) -> object:

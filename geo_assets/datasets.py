@@ -1,6 +1,7 @@
 """Datasets as Dagster Components: one YAML file becomes assets, checks and a job."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from geo_assets.contract import DatasetContract, RasterContract, VectorContract
 from geo_assets.explain import ContractError, explain
+from geo_assets.grid_contract import HexGridContract
 
 PROJECT = Path(__file__).parents[1]
 _RASTERS = """\
@@ -30,6 +32,16 @@ attributes:
   title: {title}
   source: {{container: bronze, pattern: "{name}/**"}}
   table: {name}
+"""
+_GRID = """\
+type: {type_name}
+attributes:
+  name: {name}
+  title: {title}
+  # Omit the region for the whole Earth; then resolutions go from 0 to 7.
+  region: {{country: CHE}}
+  resolutions: [5, 6, 7, 8]
+  schedule: "23 2 1 * *"
 """
 
 
@@ -57,6 +69,12 @@ class VectorDatasetScaffolder(_Scaffolder):
     """Writes the example of a vector dataset."""
 
     example = _VECTORS
+
+
+class HexGridScaffolder(_Scaffolder):
+    """Writes the example of a grid."""
+
+    example = _GRID
 
 
 @dg.scaffold_with(RasterDatasetScaffolder)
@@ -131,6 +149,42 @@ class VectorDataset(dg.Component):
         return build_vector_defs(self.contract)
 
 
+@dg.scaffold_with(HexGridScaffolder)
+class HexGrid(dg.Component):
+    """A grid of H3 cells: tables in PostGIS, GeoParquet in gold, by the clock."""
+
+    def __init__(self, contract: HexGridContract) -> None:
+        self.contract = contract
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The attributes that `defs.yaml` may hold."""
+        return HexGridContract
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """What `dg list components` says."""
+        return dg.ComponentTypeSpec(
+            description="H3 cells of the Earth or a region, in PostGIS and gold.",
+            tags=["h3", "postgis", "geoparquet"],
+        )
+
+    @classmethod
+    def load(
+        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
+    ) -> Self:
+        """The grid of validated attributes."""
+        del context
+        return cls(HexGridContract.model_validate(attributes, from_attributes=True))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets, checks and the job of the grid."""
+        del context
+        from geo_assets.h3.assets import build_grid_defs
+
+        return build_grid_defs(self.contract)
+
+
 KINDS = (RasterDataset, VectorDataset)
 
 
@@ -145,21 +199,39 @@ def contracts_of(tree: ComponentTree) -> Sequence[DatasetContract]:
     Raises:
         ContractError: a file breaks the contract; says which, where and how.
     """
-    try:
-        datasets = [
-            one for kind in KINDS for one in tree.get_all_components(of_type=kind)
+    with _explained():
+        return [
+            one.contract
+            for kind in KINDS
+            for one in tree.get_all_components(of_type=kind)
         ]
+
+
+def grids_of(tree: ComponentTree) -> Sequence[HexGridContract]:
+    """The contracts of all grids of a tree.
+
+    Raises:
+        ContractError: as `contracts_of`.
+    """
+    with _explained():
+        return [one.contract for one in tree.get_all_components(of_type=HexGrid)]
+
+
+@contextmanager
+def _explained() -> Generator[None]:
+    """A broken contract, told with file, line and remedy."""
+    try:
+        yield
     except ComponentTreeException as error:
         cause = error.__cause__
         if isinstance(cause, ValidationError):
             raise ContractError(explain(cause, _model_of(cause))) from error
         raise
-    return [one.contract for one in datasets]
 
 
-def _model_of(error: ValidationError) -> type[DatasetContract]:
+def _model_of(error: ValidationError) -> type[BaseModel]:
     """Whose attributes a mistake was made in; the error is titled like its model."""
-    models = (RasterContract, VectorContract)
+    models = (RasterContract, VectorContract, HexGridContract)
     return next((one for one in models if one.__name__ == error.title), RasterContract)
 
 

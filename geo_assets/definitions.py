@@ -9,7 +9,7 @@ import dagster as dg
 
 from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
-from geo_assets.datasets import PROJECT, contracts_of, load_tree
+from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
 from geo_resources.database import Database
@@ -29,6 +29,7 @@ from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
 from sensors.schedules import (
     build_export_schedule,
+    build_grid_schedules,
     build_inventory_schedule,
     build_retention_schedule,
     build_validation_schedule,
@@ -132,6 +133,7 @@ def build_defs(
             build_inventory_schedule(),
             build_validation_schedule(router.contracts),
             build_export_schedule(router.contracts),
+            *build_grid_schedules(grids_of(tree)),
         ],
         resources=dict(resources),
         executor=dg.in_process_executor,

@@ -211,3 +211,57 @@ def static_items_folder(collection: str) -> str:
     'rasters/stac/items'
     """
     return f"{collection}/stac/items"
+
+
+def grid_root(grid: str, variant: str) -> str:
+    """Table, in schema `h3`, that holds all resolutions of a grid.
+
+    >>> grid_root("h3", "grid"), grid_root("h3", "land"), grid_root("alps", "grid")
+    ('cells', 'land', 'alps_cells')
+    """
+    return _of_grid(grid, "cells" if variant == "grid" else variant)
+
+
+def grid_table(grid: str, variant: str, resolution: int) -> str:
+    """The part of `grid_root` with the cells of one resolution.
+
+    >>> grid_table("h3", "grid", 5), grid_table("alps", "land", 9)
+    ('grid_5', 'alps_land_9')
+    """
+    return _of_grid(grid, f"{variant}_{resolution}")
+
+
+def grid_leaf(table: str, base_cell: int) -> str:
+    """The part of a `grid_table` with the cells of one base cell.
+
+    >>> grid_leaf("grid_5", 7)
+    'grid_5_b007'
+    """
+    return f"{table}_b{base_cell:03d}"
+
+
+def _of_grid(grid: str, name: str) -> str:
+    return name if grid == "h3" else f"{grid}_{name}"
+
+
+def grid_blob(
+    grid: str, variant: str, resolution: int, base_cell: int | None = None
+) -> str:
+    """Blob name in gold of a grid; the large ones are partitioned as Hive does.
+
+    >>> grid_blob("h3", "grid", 4), grid_blob("h3", "land", 5, 7)
+    ('h3/grid_4.parquet', 'h3/land_5/base_cell=7/cells.parquet')
+    """
+    name = f"{grid}/{variant}_{resolution}"
+    if base_cell is None:
+        return f"{name}.parquet"
+    return f"{name}/base_cell={base_cell}/cells.parquet"
+
+
+def grid_job(grid: str) -> str:
+    """Name of the job, and of the schedule, that make a grid anew.
+
+    >>> grid_job("h3")
+    'h3__grids'
+    """
+    return f"{grid}__grids"

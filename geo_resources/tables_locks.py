@@ -6,8 +6,8 @@ from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from geo_resources.tables_model import LOAD_TIMEOUT_S, TableChangedError
-from geo_resources.tables_sql import patient, table
+from geo_resources.tables_model import LOAD_TIMEOUT_S, SCHEMA, TableChangedError
+from geo_resources.tables_sql import patient
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,6 +34,8 @@ def lock_exclusively(
     connection: "Connection",
     names: Collection[str],
     patience_seconds: float = LOCK_PATIENCE_S,
+    *,
+    schema: str = SCHEMA,
 ) -> None:
     """Hold tables against readers too: all of them at one moment, or none.
 
@@ -47,7 +49,7 @@ def lock_exclusively(
     while names:
         try:
             with connection.transaction(), _lock_timeout(connection, LOCK_TRY_MS):
-                _lock(connection, names)
+                _lock(connection, names, schema)
         except errors.UndefinedTable as error:
             raise TableChangedError(str(error)) from error
         except errors.LockNotAvailable:
@@ -58,12 +60,12 @@ def lock_exclusively(
             return
 
 
-def _lock(connection: "Connection", names: Collection[str]) -> None:
+def _lock(connection: "Connection", names: Collection[str], schema: str) -> None:
     from psycopg import sql
 
     lock = sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE")
     for name in sorted(names):
-        connection.execute(lock.format(table(name)))
+        connection.execute(lock.format(sql.Identifier(schema, name)))
 
 
 @contextmanager

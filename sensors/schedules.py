@@ -1,6 +1,6 @@
 """What happens by the clock, not by what arrives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -9,6 +9,9 @@ from geo_assets.bronze.costs import STORAGE_COST
 from geo_assets.catalog.export import export_keys
 from geo_assets.catalog.validation import stac_check_key
 from geo_assets.contract import DatasetContract
+from geo_assets.grid_contract import HexGridContract
+from geo_assets.h3.specs import plan_runs
+from geo_assets.naming import grid_job
 from geo_assets.retention import RETENTION
 
 RETENTION_CRON = "17 3 * * *"  # UTC, when little arrives
@@ -81,3 +84,41 @@ def build_export_schedule(
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     )
+
+
+def build_grid_schedules(
+    contracts: Sequence[HexGridContract],
+) -> list[dg.ScheduleDefinition]:
+    """Each grid is made anew by the cron of its contract, if it has one."""
+    return [
+        build_grid_schedule(contract, contract.schedule)
+        for contract in contracts
+        if contract.schedule is not None
+    ]
+
+
+def build_grid_schedule(contract: HexGridContract, cron: str) -> dg.ScheduleDefinition:
+    """A run for the coarse resolutions, and a few for each fine one."""
+
+    @dg.schedule(
+        name=grid_job(contract.name),
+        job_name=grid_job(contract.name),
+        cron_schedule=cron,
+        execution_timezone=contract.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"The grids of {contract.name}, made anew.",
+    )
+    def grids(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        moment = context.scheduled_execution_time.isoformat()
+        for number, run in enumerate(plan_runs(contract)):
+            tags = {}
+            if run.first is not None and run.last is not None:
+                tags = {
+                    "dagster/asset_partition_range_start": run.first,
+                    "dagster/asset_partition_range_end": run.last,
+                }
+            yield dg.RunRequest(
+                run_key=f"{moment}#{number}", asset_selection=run.assets, tags=tags
+            )
+
+    return grids

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from geo_assets.vector.machine_code import compiled
+from geo_assets.machine_code import compiled
 
 _POLYGON, _MULTIPOLYGON = 3, 6
 

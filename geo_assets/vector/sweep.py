@@ -11,7 +11,7 @@ not sure.
 
 import numpy as np
 
-from geo_assets.vector.machine_code import compiled
+from geo_assets.machine_code import compiled
 
 # Relative error of a 2 by 2 determinant of differences, four times over (Shewchuk,
 # Adaptive Precision Floating-Point Arithmetic, 1997, section 4.3: 3 * 2**-53), and what

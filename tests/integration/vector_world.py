@@ -28,17 +28,16 @@ WorldT = TypeVar("WorldT", bound="VectorWorld")
 
 @contextmanager
 def project(folder: Path, datasets: Mapping[str, Attributes]) -> Iterator[Path]:
-    """A project that holds nothing but vector datasets, importable meanwhile."""
+    """A project of datasets, of vectors where no `type` is said; importable meanwhile."""
     name = f"vector_datasets_{os.getpid()}_{time.monotonic_ns()}"
     defs = folder / name / "defs"
     defs.mkdir(parents=True)
     for package in (defs.parent, defs):
         (package / "__init__.py").write_text('"""Test."""\n', encoding="utf-8")
     for dataset, attributes in datasets.items():
-        text = {
-            "type": "geo_assets.VectorDataset",
-            "attributes": {"name": dataset, **attributes},
-        }
+        kind = attributes.get("type", "geo_assets.VectorDataset")
+        more = {key: value for key, value in attributes.items() if key != "type"}
+        text = {"type": kind, "attributes": {"name": dataset, **more}}
         (defs / dataset).mkdir()
         (defs / dataset / "defs.yaml").write_text(yaml.safe_dump(text), "utf-8")
     (folder / "pyproject.toml").write_text(
@@ -129,14 +128,17 @@ class VectorWorld:
         tags = {**request.tags, "dagster/run_key": str(request.run_key)}
         job.execute_in_process(instance=self._instance, tags=tags, raise_on_error=False)
 
-    def ask_checks(self, asset: dg.AssetKey, partition: str) -> dict[str, bool]:
+    def ask_checks(
+        self, asset: dg.AssetKey, partition: str | None = None
+    ) -> dict[str, bool]:
         """Whether each check on an asset passes, executed by hand for a partition."""
         graph = self._defs.resolve_asset_graph()
         keys = graph.get_check_keys_for_assets({asset})
         job = self._defs.resolve_implicit_global_asset_job_def()
         done = job.get_subset(asset_selection=set(), asset_check_selection=keys)
         done = done.execute_in_process(
-            instance=self._instance, tags={"dagster/partition": partition}
+            instance=self._instance,
+            tags={"dagster/partition": partition} if partition else {},
         )
         found = done.get_asset_check_evaluations()
         return {one.check_name: one.passed for one in found}

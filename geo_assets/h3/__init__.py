@@ -1,0 +1,1 @@
+"""H3 grids: cells, their boundaries and areas, in PostGIS and as GeoParquet."""
