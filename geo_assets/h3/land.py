@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 _PIECE_CORNERS = 64
 _SMALLEST_DEGREES = 0.1  # pieces are not cut finer
+_WHOLE = 1 - 1e-9  # of a cell: all of it
 _EDGE_DEGREES = 0.5  # longer edges are measured in steps: their maps differ
 
 
@@ -51,7 +52,10 @@ class Land:
         whole = np.zeros(len(cells))
         whole[touched] = equal_areas(cells[touched])
         covered = np.bincount(cell, equal_areas(common), len(cells))
-        land[touched] += covered[touched] / whole[touched]
+        land[touched] = covered[touched] / whole[touched]
+        # Cuts add up exactly only on the map where they were made.
+        flat = np.bincount(cell, shapely.area(common), len(cells))
+        land[touched[flat[touched] >= _WHOLE * shapely.area(cells[touched])]] = 1.0
         return np.clip(land, 0.0, 1.0)
 
 

@@ -61,7 +61,7 @@ def corners_of(cells: Cells) -> Corners:
     """The corners of each cell, as H3 has them: longitudes within -180..180.
 
     Raises:
-        ValueError: not all are cells.
+        ValueError: H3 refuses one; it does not look at every bit.
     """
     lonlat = np.empty((len(cells), MOST_CORNERS, 2))
     counts = np.zeros(len(cells), np.int64)
@@ -77,7 +77,7 @@ def centres_of(cells: Cells) -> Floats:
     """Longitude and latitude of each cell's centre, degrees.
 
     Raises:
-        ValueError: not all are cells.
+        ValueError: as `corners_of`.
     """
     lonlat = np.empty((len(cells), 2))
     room = np.zeros(2)

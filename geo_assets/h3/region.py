@@ -35,9 +35,11 @@ def fill(region: BaseGeometry, resolution: int, cover: Cover = "centre") -> Cell
             touch share none; `overlap`: all that have a point in common with it.
     """
     pieces = subdivide([part for part in shapely.get_parts(region) if part.area])
+    if not pieces:
+        return np.empty(0, np.uint64)
     shapely.prepare(region)
     tree = shapely.STRtree(pieces)
-    found = [np.empty(0, np.uint64)]
+    found: list[Cells] = []
     for cells in _candidates(pieces, resolution):
         centres = centres_of(cells)
         inside = shapely.contains_xy(region, centres[:, 0], centres[:, 1])

@@ -44,10 +44,13 @@ BOUNDARIES = {  # of geo_assets/<kind>/: where stages meet Dagster and the servi
     "verdict",
 }
 IMPURE = ("dagster", "azure", "sqlalchemy", "geo_resources", "sensors", "geo_cli")
-HEAVY = ("rasterio", "geopandas", "pypgstac", "imagecodecs", "pyarrow", "obstore")
+HEAVY = (
+    *("rasterio", "geopandas", "pypgstac", "imagecodecs", "pyarrow", "obstore"),
+    *("numba", "h3", "shapely"),
+)
 PURE_MODULES = (
-    *("errors", "naming", "contract", "contract_stac"),
-    *("crs", "crs_code"),
+    *("errors", "naming", "contract", "contract_stac", "grid_contract"),
+    *("crs", "crs_code", "machine_code"),
 )
 
 each_module = pytest.mark.parametrize(
