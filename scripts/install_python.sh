@@ -43,5 +43,5 @@ if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$UV_VERSION" ];
 fi
 # --inexact: uv itself lives in this environment and is in no lock
 .venv/bin/uv sync --quiet --frozen --inexact --compile-bytecode
-.venv/bin/python -c "import geo_assets.vector.warm" # machine code of Numba, once
+.venv/bin/python -c "import geo_assets.h3.warm, geo_assets.vector.warm" # machine code of Numba, once
 echo "Python packages are installed in .venv"

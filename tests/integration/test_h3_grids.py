@@ -103,7 +103,8 @@ def test_the_cells_are_those_of_h3(world):
     assert sum(row["is_pentagon"] for row in rows) == 12
     assert sum(row["area_m2"] for row in rows) == pytest.approx(EARTH_M2, rel=1e-9)
     (one,) = world.ask(
-        "SELECT h3.cell_number(cell) AS number, h3.parent(h3.cell_number(cell), 1) AS up"
+        "SELECT h3.cell_number(cell) AS number,"
+        " h3.parent(h3.cell_number(cell), 1) AS up"
         " FROM h3.cells_text WHERE cell = '831f8dfffffffff'"
     )
     assert one["number"] == int("831f8dfffffffff", 16)

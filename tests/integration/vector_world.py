@@ -28,7 +28,7 @@ WorldT = TypeVar("WorldT", bound="VectorWorld")
 
 @contextmanager
 def project(folder: Path, datasets: Mapping[str, Attributes]) -> Iterator[Path]:
-    """A project of datasets, of vectors unless a `type` is said; importable meanwhile."""
+    """A project of datasets, of vectors if no `type` is said; importable meanwhile."""
     name = f"vector_datasets_{os.getpid()}_{time.monotonic_ns()}"
     defs = folder / name / "defs"
     defs.mkdir(parents=True)

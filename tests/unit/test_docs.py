@@ -14,6 +14,8 @@ from pydantic_core import PydanticUndefined
 
 from geo_assets import errors
 from geo_assets.contract import DatasetContract, RasterContract, VectorContract
+from geo_assets.grid_contract import HexGridContract
+from geo_assets.h3.verdict import CHECKS, EARTH_CHECKS, LAND_CHECKS
 from geo_resources.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -294,3 +296,35 @@ def test_no_document_holds_emoji_or_marks_of_work_in_progress(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search("[\U0001f300-\U0001faff\u2600-\u26ff\u2705\u274c]", text)
     assert not re.search(r"\b(TODO|FIXME|TBD|XXX)\b", text)
+
+
+def grid_rows() -> dict[str, list[str]]:
+    text = text_of("docs/grids.md").split("\n## ")
+    (section,) = [one for one in text if one.startswith("Attributes of")]
+    return {named(row[0]): row for row in rows_of(section)}
+
+
+def test_every_attribute_of_a_grid_is_documented_with_its_default():
+    documented = {name: row[2] for name, row in grid_rows().items()}
+    assert documented == dict(attributes_of(HexGridContract))
+
+
+def test_every_choice_of_a_grid_is_documented():
+    rows = grid_rows()
+    for name, choices in choices_of(HexGridContract).items():
+        assert choices <= set(re.findall(r"`(\w+)`", rows[name][1])), name
+
+
+def test_the_examples_of_grids_are_valid():
+    examples = re.findall(r"```yaml\n(.*?)```", text_of("docs/grids.md"), re.DOTALL)
+    assert examples
+    for example in examples:
+        loaded = yaml.safe_load(example)
+        assert loaded["type"] == "geo_assets.HexGrid"
+        HexGridContract.model_validate(loaded["attributes"])
+
+
+def test_every_check_of_a_grid_is_documented():
+    part = text_of("docs/grids.md").partition("\n## Checks")[2]
+    documented = {named(row[0]) for row in rows_of(part)}
+    assert documented == {*CHECKS, *EARTH_CHECKS, *LAND_CHECKS}
