@@ -1,4 +1,4 @@
-"""When a raster was taken: by the dataset's rule, its tags, its name, or its arrival.
+"""When a raster was taken: by the dataset's rule, its sensor, tags, name, or arrival.
 
 A rule that does not fit a file does not stop it: the next source is asked, the result
 says which one answered, and a warning says what the rule looked for. So a wrong rule is
@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel
 
-Origin = Literal["rule", "tags", "filename", "blob"]
+Origin = Literal["rule", "sensor", "tags", "filename", "blob"]
 Tags = Mapping[str, Mapping[str, str]]
 
 FROM_NAME = "from: filename "
@@ -88,13 +88,14 @@ tags`, nor an ISO 8601 time
         _fixed(rule)
 
 
-def resolve_time(
+def resolve_time(  # noqa: PLR0913 - sources of a time, by name
     rule: str | None,
     *,
     blob: str,
     tags: Tags,
     last_modified: datetime,
     now: datetime,
+    sensed: ItemTime | None = None,
 ) -> ItemTime:
     """When the raster in `blob` was taken.
 
@@ -106,19 +107,20 @@ def resolve_time(
         tags: name space to tags, as GDAL names them.
         last_modified: of the blob; the range if nothing else is known.
         now: times later than a day from now, or before 1900, are not believed.
+        sensed: what metadata of the sensor say, or the name of its product; comes
+            before the tags, unless the rule asks for these.
     """
     ruled = _by_rule(rule, blob, now) if rule else None
     if ruled:
         return ruled
     warnings = _unmet(rule, blob)
-    guesses: dict[Origin, datetime | None] = {
-        "tags": _by_tags(tags, now),
-        "filename": _by_name(blob),
-    }
-    for source, moment in guesses.items():
-        if moment and _plausible(moment, now):
-            noted = () if source == "tags" and rule == FROM_TAGS else warnings
-            return ItemTime(moment=moment, source=source, warnings=noted)
+    known = [sensed, _at(_by_tags(tags, now), "tags")]
+    if rule == FROM_TAGS:
+        known.reverse()
+    for time in (*known, _at(_by_name(blob), "filename")):
+        if time and _believed(time, now):
+            noted = () if time.source == "tags" and rule == FROM_TAGS else warnings
+            return time.model_copy(update={"warnings": noted})
     arrived = last_modified.astimezone(UTC)
     return ItemTime(start=arrived, end=arrived, source="blob", warnings=warnings)
 
@@ -139,6 +141,16 @@ def _by_rule(rule: str, blob: str, now: datetime) -> ItemTime | None:
         _next_month(found) if given & {"m", "b"} else found.replace(year=found.year + 1)
     )
     return ItemTime(start=found, end=end - timedelta(seconds=1), source="rule")
+
+
+def _at(moment: datetime | None, source: Origin) -> ItemTime | None:
+    return ItemTime(moment=moment, source=source) if moment else None
+
+
+def _believed(time: ItemTime, now: datetime) -> bool:
+    """Whether a time, and both ends of a range, are plausible."""
+    found = [one for one in (time.moment, time.start, time.end) if one]
+    return bool(found) and all(_plausible(one, now) for one in found)
 
 
 def _unmet(rule: str | None, blob: str) -> tuple[str, ...]:

@@ -4,11 +4,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from geo_assets.contract import DatasetContract
+from geo_assets.contract import DatasetContract, RasterContract
 from geo_assets.naming import partition_key
+from geo_assets.sensing.names import is_sensor_metadata, may_tell
 
 INBOXES = ("rasters", "vectors")  # take whatever no other dataset claims
 SIDECARS = (".tfw", ".wld", ".aux.xml", ".ovr", ".msk", ".rpb", ".xml")
+SENSOR_METADATA = "sensor metadata: read with the raster that it belongs to"
+RULES = "2"  # of this module: a change asks again where ignored blobs go
 SHAPEFILE_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix")
 
 
@@ -30,8 +33,9 @@ class Router:
         """The dataset of a blob, or the reason why it has none."""
         for contract in self.contracts:
             if contract.source.takes(container, blob):
-                if contract.reads_sidecars and blob.lower().endswith(SHAPEFILE_PARTS):
-                    return Route(None, None, "part of a shapefile: read with its .shp")
+                reason = _not_alone(contract, blob)
+                if reason is not None:
+                    return Route(None, None, reason)
                 return Route(contract.name, partition_key(blob), None)
         return Route(None, None, unclaimed_reason(blob))
 
@@ -43,8 +47,22 @@ class Router:
     @property
     def digest(self) -> str:
         """Changes when a contract does: what was ignored is then asked again."""
-        text = "\n".join(contract.model_dump_json() for contract in self.contracts)
+        texts = (contract.model_dump_json() for contract in self.contracts)
+        text = "\n".join([RULES, *texts])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _not_alone(contract: DatasetContract, blob: str) -> str | None:
+    """Why a dataset that takes a blob by its name does not work on it by itself.
+
+    A dataset of vectors that names a sensor's metadata takes it; the inbox does not.
+    """
+    if contract.reads_sidecars and blob.lower().endswith(SHAPEFILE_PARTS):
+        return "part of a shapefile: read with its .shp"
+    of_rasters = isinstance(contract, RasterContract)
+    if is_sensor_metadata(blob) and (of_rasters or contract.name in INBOXES):
+        return SENSOR_METADATA
+    return SENSOR_METADATA if of_rasters and may_tell(blob) else None
 
 
 def contract_digest(contract: DatasetContract) -> str:
@@ -70,6 +88,8 @@ def unclaimed_reason(blob: str) -> str:
     """
     if blob.lower().endswith(SHAPEFILE_PARTS):
         return "part of a shapefile: deliver all its files in one zip"
+    if is_sensor_metadata(blob):
+        return SENSOR_METADATA
     if blob.lower().endswith(SIDECARS):
         return "side-car file: not read; write the georeference into the raster itself"
     return "no dataset claims this name; see `strata datasets`"

@@ -8,6 +8,7 @@ nothing: the caller decides what belongs together. The parts:
 - `ledger_claims`: which file waits, for which run, who holds it;
 - `ledger_outcomes`: what became of a claimed file;
 - `ledger_recovery`: which file waits again;
+- `ledger_sidecars`: what rasters are read with;
 - `ledger_withdrawals`: products that are given up;
 - `ledger_report`: the ledger for people.
 """
@@ -66,6 +67,15 @@ from geo_resources.ledger_rows import (
     Status,
     Tally,
 )
+from geo_resources.ledger_sidecars import (
+    SidecarRow,
+    Use,
+    find_sidecars,
+    lock_files,
+    note_uses,
+    tell_rasters,
+    want_sidecars,
+)
 from geo_resources.ledger_withdrawals import (
     Withdrawal,
     deleted_but_published,
@@ -87,9 +97,11 @@ __all__ = [
     "PendingRow",
     "Product",
     "Request",
+    "SidecarRow",
     "Status",
     "Tally",
     "TierSize",
+    "Use",
     "Withdrawal",
     "accept",
     "claim",
@@ -99,12 +111,15 @@ __all__ = [
     "deletions_done",
     "deletions_due",
     "fail",
+    "find_sidecars",
     "forget_request",
     "intend",
     "known_file",
+    "lock_files",
     "lock_requests",
     "mark_duplicate",
     "mark_requested",
+    "note_uses",
     "observe",
     "observe_some",
     "plan_withdrawal",
@@ -120,8 +135,10 @@ __all__ = [
     "running_ids",
     "running_run_ids",
     "save_facts",
+    "tell_rasters",
     "tier_sizes",
     "unpublish",
     "unsettled",
     "waiting",
+    "want_sidecars",
 ]

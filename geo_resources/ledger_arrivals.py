@@ -328,18 +328,20 @@ WHERE l.container = %(container)s AND l.present AND l.products = '[]' AND (
 )
 """
 
+# What is said of a sidecar that was read (see `ledger_sidecars`) stays said.
 _REROUTE = """
 UPDATE ops.ledger AS l SET
     dataset = r.dataset,
     partition_key = r.partition_key,
     status = CASE WHEN r.dataset IS NULL THEN 'ignored' ELSE 'pending' END,
-    message = r.reason
+    message = r.reason, evidence = NULL
 FROM pg_temp.routes AS r
 WHERE r.blob = l.blob AND l.container = %(container)s AND l.present AND (
     (l.status = 'ignored' AND l.dataset IS NULL)
     OR (l.status = 'pending' AND l.run_key IS NULL)
 ) AND (l.dataset, l.partition_key, CASE l.status WHEN 'ignored' THEN l.message END)
     IS DISTINCT FROM (r.dataset, r.partition_key, r.reason)
+    AND NOT (r.dataset IS NULL AND coalesce(l.evidence ? 'read_with', false))
 """
 
 

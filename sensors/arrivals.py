@@ -97,4 +97,6 @@ def observe(  # noqa: PLR0913, PLR0917
             connection, container, pages, route, now, settle, MOST_NEW
         )
     context.update_cursor(router.digest)
-    return str(seen)
+    with database.transaction() as connection:
+        again = ledger.tell_rasters(connection, container)
+    return f"{seen}; {again} made again with new sidecars" if again else str(seen)

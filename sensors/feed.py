@@ -137,7 +137,10 @@ def _observe(
     route = partial(router.route, container)
     with database.transaction() as connection:
         now = datetime.now(UTC)
-        return ledger.observe_some(connection, container, looks, route, now, settle)
+        seen = ledger.observe_some(connection, container, looks, route, now, settle)
+    with database.transaction() as connection:
+        ledger.tell_rasters(connection, container)
+    return seen
 
 
 def _dispose(

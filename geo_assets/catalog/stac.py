@@ -15,7 +15,9 @@ EXTENSIONS = {  # prefix of its fields: name and version
     "proj:": "projection/v2.0.0",
     "raster:": "raster/v2.0.0",
     "renders": "render/v2.0.0",
+    "sat:": "sat/v1.0.0",
     "table:": "table/v1.2.0",
+    "view:": "view/v1.0.0",
 }
 SHA256_MULTIHASH = "1220"  # multihash: function 0x12, 0x20 bytes
 
@@ -46,14 +48,24 @@ def links(collection: str, source: SourceBlob) -> list[dict[str, Any]]:
             "href": f"../../{collection}",
             "type": pystac.MediaType.JSON,
         },
-        {
-            "rel": "derived_from",
-            "href": source.href,
-            "title": f"{source.blob}, version {source.etag}",
-            "strata:etag": source.etag,
-            **file_fields(source.size_bytes, source.sha256),
-        },
+        derived_from(
+            source.blob, source.href, source.etag, source.size_bytes, source.sha256
+        ),
     ]
+
+
+def derived_from(
+    blob: str, href: str, etag: str, size_bytes: int, sha256: str, **more: str
+) -> dict[str, Any]:
+    """A link to a blob version that an item is made of."""
+    return {
+        "rel": "derived_from",
+        "href": href,
+        "title": f"{blob}, version {etag}",
+        "strata:etag": etag,
+        **file_fields(size_bytes, sha256),
+        **more,
+    }
 
 
 def extensions(document: dict[str, Any]) -> list[str]:

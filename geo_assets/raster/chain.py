@@ -22,6 +22,7 @@ from geo_assets.raster.product import TierPass
 from geo_assets.raster.tiers import Skipped, Tier, TierOptions, TierPlan, plan_tiers
 from geo_assets.raster.validate import validate_profile
 from geo_assets.raster.verify import CogReport, verify_cog
+from geo_assets.sensing.read import read_sensing
 
 
 class CogCheckError(Exception):
@@ -77,11 +78,16 @@ def _validate(task: RasterTask) -> RasterFacts:
     with _stopwatch() as seconds:
         size = task.blob.size_bytes
         profile, warnings = inspect_raster(str(task.source), size, task.contract, {})
+        told = read_sensing(task.blob.blob, profile.tags, task.sidecars)
     known = task.known or RasterFacts(profile=profile)
-    spent = known.seconds | {"validated": seconds()}
-    return known.model_copy(
-        update={"profile": profile, "warnings": warnings, "seconds": spent}
-    )
+    update = {
+        "profile": profile,
+        "warnings": (*warnings, *told.warnings),
+        "sensing": told.sensing,
+        "sidecars": told.sidecars,
+        "seconds": known.seconds | {"validated": seconds()},
+    }
+    return known.model_copy(update=update)
 
 
 def _write(task: RasterTask, facts: RasterFacts) -> tuple[RasterFacts, dict[str, Path]]:

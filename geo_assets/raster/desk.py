@@ -22,6 +22,7 @@ from geo_assets.raster.products import (
     products_of,
 )
 from geo_assets.raster.report import Reporter
+from geo_assets.sidecars import fetch_sidecars, uses_of
 from geo_assets.verdicts import Verdicts, usable_name
 from geo_resources import ledger, pgstac
 from geo_resources.blobs import Fetched
@@ -118,6 +119,7 @@ class RasterDesk:
             known=RasterFacts.model_validate(row.facts) if row.facts else None,
             schemas=self._schemas,
             threads=threads,
+            sidecars=fetch_sidecars(self._storage, self._database, row),
         )
 
     def _upload(self, row: LedgerRow, result: "RasterResult") -> None:
@@ -149,8 +151,11 @@ class RasterDesk:
         with self._database.transaction() as connection:
             if items:
                 pgstac.load_items(connection, self._contract.name, items)
+            uses = _lock_with_sidecars(connection, done)
             for one in sorted(done, key=lambda one: one.row.id):  # no deadlocks
                 self._conclude(connection, one)
+            for container, used in uses.items():
+                ledger.note_uses(connection, container, used)
 
     def _conclude(self, connection: "Connection", one: Done["RasterResult"]) -> None:
         """Accept the file, or let it wait for the stages that were not selected."""
@@ -176,3 +181,17 @@ class RasterDesk:
     ) -> Iterable[Event]:
         """What the Dagster UI is told of one file."""
         return self._reporter.events(outcome)
+
+
+def _lock_with_sidecars(
+    connection: "Connection", done: Sequence[Done["RasterResult"]]
+) -> dict[str, list[ledger.Use]]:
+    """Lock the rows of files and of their sidecars together; what these shall say."""
+    uses: dict[str, list[ledger.Use]] = {}
+    for one in done:
+        found = uses_of(one.row, one.result.facts.sidecars)
+        uses.setdefault(one.row.container, []).extend(found)
+    for container, used in uses.items():
+        files = [one.row.blob for one in done if one.row.container == container]
+        ledger.lock_files(connection, container, [*files, *(u.sidecar for u in used)])
+    return uses

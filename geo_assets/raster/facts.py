@@ -16,6 +16,7 @@ from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.tiers import Facts, Skipped, Tier
 from geo_assets.raster.verify import CogReport
+from geo_assets.sensing.model import Sensing, Sidecar, SidecarFacts
 
 ITEM, VALIDATED, THUMBNAIL = "item", "validated", "thumbnail"
 
@@ -40,10 +41,14 @@ class RasterFacts(Facts):
         skipped: tiers of the contract that make no sense here, and why.
         reports: what reading each COG back has shown.
         seconds: spent on each stage.
+        sensing: how the picture was taken.
+        sidecars: that were looked at for it, whatever came of it.
     """
 
     profile: RasterProfile
     warnings: tuple[str, ...] = ()
+    sensing: Sensing = Sensing()
+    sidecars: tuple[SidecarFacts, ...] = ()
     tier_pass: TierPass | None = None
     skipped: tuple[Skipped, ...] = ()
     reports: dict[Tier, CogReport] = Field(default={})
@@ -75,6 +80,7 @@ class RasterTask(BaseModel):
         hrefs: where each product will lie, by tier, `thumbnail` and `item`.
         known: facts of an earlier run of the same blob version.
         schemas: folder of STAC extension schemas.
+        sidecars: blobs beside it that may tell of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,6 +94,7 @@ class RasterTask(BaseModel):
     known: RasterFacts | None
     schemas: Path | None
     threads: int
+    sidecars: tuple[Sidecar, ...] = ()
 
     @property
     def tiers(self) -> list[Tier]:

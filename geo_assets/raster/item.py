@@ -25,8 +25,10 @@ from geo_assets.raster.footprint import Footprint
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.item_bands import measured_bands, shown_bands
 from geo_assets.raster.item_grid import projection_fields, resolution_m
+from geo_assets.raster.item_sensing import sensing_fields, sidecar_links
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.tiers import Facts, Tier, TierOptions, plan_tiers
+from geo_assets.sensing.model import Sensing, SidecarFacts
 
 ROLES = {
     Tier.VISUALIZATION: ["visual", "overview"],
@@ -60,6 +62,8 @@ class ItemFacts(Facts):
         operations: what was done to the pixels, in order, for people.
         software: name to version.
         created: when this item was made.
+        sensing: how the picture was taken.
+        sidecars: that were looked at for that.
     """
 
     item_id: str
@@ -74,6 +78,8 @@ class ItemFacts(Facts):
     operations: tuple[str, ...]
     software: dict[str, str]
     created: AwareDatetime
+    sensing: Sensing = Sensing()
+    sidecars: tuple[SidecarFacts, ...] = ()
 
 
 def build_item(facts: ItemFacts) -> dict[str, Any]:
@@ -90,18 +96,21 @@ def build_item(facts: ItemFacts) -> dict[str, Any]:
         assets=_assets(facts),
     )
     document = item.to_dict(include_self_link=False)
-    document["links"] = links(facts.collection, facts.source)
+    document["links"] = [
+        *links(facts.collection, facts.source),
+        *sidecar_links(facts.sidecars),
+    ]
     document["stac_extensions"] = extensions(document)
     return clean(document)
 
 
 def _properties(facts: ItemFacts) -> dict[str, Any]:
-    profile, made = facts.profile, facts.made
+    made = facts.made
     return {
         "title": PurePosixPath(facts.source.blob).name,
         "created": time_text(facts.created),
-        "gsd": _resolution(facts),
-        **_acquisition(profile),
+        "gsd": facts.sensing.gsd_m or _resolution(facts),
+        **sensing_fields(facts.sensing),
         **projection_fields(made),
         **_renders(facts),
         "processing:lineage": "; ".join(facts.operations) or None,
@@ -110,27 +119,6 @@ def _properties(facts: ItemFacts) -> dict[str, Any]:
         "strata:source": facts.source.blob,
         "strata:valid_percent": made.valid_fraction * PERCENT,
     }
-
-
-def _acquisition(profile: RasterProfile) -> dict[str, Any]:
-    """Platform, instrument and clouds, from GDAL's IMAGERY and EXIF tags."""
-    imagery, exif = profile.tags.get("IMAGERY", {}), profile.tags.get("EXIF", {})
-    platform = imagery.get("SATELLITEID", "").strip().lower()
-    camera = exif.get("EXIF_Model", "").strip().lower()
-    return {
-        "platform": platform or None,
-        "instruments": [camera] if camera else None,
-        "eo:cloud_cover": _percent(imagery.get("CLOUDCOVER", "")),
-    }
-
-
-def _percent(text: str) -> float | None:
-    """A share in percent; the IMAGERY domain writes 999 for unknown."""
-    try:
-        share = float(text)
-    except ValueError:
-        return None
-    return share if 0 <= share <= PERCENT else None
 
 
 def _renders(facts: ItemFacts) -> dict[str, Any]:

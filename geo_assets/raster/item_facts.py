@@ -8,7 +8,7 @@ from typing import Any
 import rasterio
 
 from geo_assets.catalog.stac_validate import validate_item
-from geo_assets.datetime_rule import resolve_time
+from geo_assets.datetime_rule import ItemTime, resolve_time
 from geo_assets.naming import item_id
 from geo_assets.raster.facts import THUMBNAIL, RasterFacts, RasterTask
 from geo_assets.raster.footprint import Footprint
@@ -57,11 +57,23 @@ def _item_facts(
             tags=facts.profile.tags,
             last_modified=task.blob.last_modified,
             now=datetime.now(UTC),
+            sensed=_sensed_time(facts),
         ),
         thumbnail=_thumbnail_asset(task, facts),
         operations=_operations(task, facts),
         software=software_versions(),
         created=datetime.now(UTC),
+        sensing=facts.sensing,
+        sidecars=facts.sidecars,
+    )
+
+
+def _sensed_time(facts: RasterFacts) -> ItemTime | None:
+    sensing = facts.sensing
+    if sensing.acquired is None and sensing.start is None:
+        return None
+    return ItemTime(
+        moment=sensing.acquired, start=sensing.start, end=sensing.end, source="sensor"
     )
 
 

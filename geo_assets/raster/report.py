@@ -95,6 +95,7 @@ class Reporter:
             "mask": profile.mask,
             "format": profile.driver,
             "compression": profile.compression or "none",
+            **_sensor(facts),
             "warnings": "; ".join(facts.warnings) or "none",
             "seconds": round(facts.seconds.get("validated", 0.0), 2),
         }
@@ -208,6 +209,22 @@ def _preview(facts: "RasterFacts") -> Metadata:
     if facts.picture is None or facts.picture.markdown is None:
         return {}
     return {"preview": dg.MetadataValue.md(facts.picture.markdown)}
+
+
+def _sensor(facts: "RasterFacts") -> Metadata:
+    """How the picture was taken, which source said it, and the sidecars of it."""
+    sensing = facts.sensing.model_dump(mode="json", exclude={"said_by"})
+    records = [
+        dg.TableRecord({"what": name, "value": str(sensing[name]), "said by": source})
+        for name, source in facts.sensing.said_by.items()
+    ]
+    said = (
+        f"{one.blob}: {one.kind or one.complaint or 'not known'}"
+        for one in facts.sidecars
+    )
+    schema = dg.TableSchema([dg.TableColumn(n) for n in ("what", "value", "said by")])
+    table = dg.MetadataValue.table(records, schema=schema)
+    return {"sensor": table, "sidecars": "; ".join(said) or "none"}
 
 
 def _grid(facts: "RasterFacts") -> Metadata:

@@ -11,7 +11,7 @@ from geo_assets.contract import VectorContract
 from geo_assets.vector.choice import NOT_NAMED, Found, wanted
 from geo_assets.vector.model import Layer, SkippedLayer
 from geo_assets.vector.ogr import describe_layer, list_layers, read_ogr
-from geo_assets.vector.xml_scan import scan_xml
+from geo_assets.xml_scan import scan_xml
 
 _DRIVERS = {"KML": "LIBKML", "GPX": "GPX", "GML": "GML"}
 _NOT_LOADED = {  # elements of KML that are no features

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from geo_assets.contract import RasterContract, VectorContract
-from geo_assets.routing import Route, Router
+from geo_assets.routing import SENSOR_METADATA, Route, Router
 
 
 def contract(name: str, *patterns: str, **more: object) -> RasterContract:
@@ -44,8 +44,8 @@ def test_a_glob_stays_in_its_folder_unless_doubled(pattern, blob, taken):
 
 
 def vectors(**more: object) -> VectorContract:
-    source = {"pattern": "parcels/**"}
-    return VectorContract.model_validate({"name": "parcels", "source": source, **more})
+    parcels = {"name": "parcels", "source": {"pattern": "parcels/**"}}
+    return VectorContract.model_validate(parcels | more)
 
 
 def test_loose_parts_of_a_shapefile_are_read_with_it_where_the_dataset_says_so():
@@ -87,3 +87,31 @@ def test_both_is_the_first_two_tiers_and_a_list_keeps_the_canonical_order():
     )
     chosen = contract("d", "*", tiers=["archive", "visualization"])
     assert chosen.wanted_tiers == ("visualization", "archive")
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        "x/LC09_L2SP_195026_20240617_20240618_02_T1_MTL.json",
+        "x/20240617_101010_12_2345_metadata.json",
+        "x/DIM_PHR1B_MS_2024.XML",
+        "x/A.imd",
+    ],
+)
+def test_sensor_metadata_goes_to_no_raster_dataset_and_no_inbox(blob):
+    """It waits for its raster; a dataset of vectors that asks for it has it."""
+    inboxes = [
+        contract("rasters", "**"),
+        vectors(name="vectors", source={"pattern": "**"}),
+    ]
+    route = Router([contract("maxar", "x/**"), *inboxes]).route("bronze", blob)
+    assert route == Route(None, None, SENSOR_METADATA)
+    assert Router(inboxes[1:]).route("bronze", blob) == route
+    wanted = vectors(source={"pattern": "x/*"})
+    assert Router([wanted, *inboxes]).route("bronze", blob).dataset == "parcels"
+
+
+def test_json_of_any_other_name_stays_a_vector_file():
+    inbox = vectors(name="vectors", source={"pattern": "**/*.json"})
+    for blob in ("city_metadata.json", "2024_metadata.json", "x/MTL.json"):
+        assert Router([inbox]).route("bronze", blob).dataset == "vectors"

@@ -22,6 +22,7 @@ from geo_assets.raster.facts import SourceBlob
 from geo_assets.raster.footprint import footprint
 from geo_assets.raster.item import ItemFacts, ThumbnailAsset, build_item
 from geo_assets.raster.tiers import Tier
+from geo_assets.sensing.read import read_sensing
 from tests.unit.raster.rasters import CASES, make_tiers, pixels_of, rgb, write_raster
 
 SCHEMAS = Path(
@@ -34,9 +35,10 @@ MOMENT = ItemTime(moment=datetime(2024, 1, 31, 10, tzinfo=UTC), source="rule")
 ARRIVAL = ItemTime(start=NOW, end=NOW, source="blob")
 
 
-def item_of(source, *, time=MOMENT, thumbnail=None, **options):
+def item_of(source, *, time=MOMENT, thumbnail=None, beside=(), **options):
     tiers = make_tiers(source, **options)
     made, profile = tiers.made, tiers.profile
+    told = read_sensing("scene/a.tif", profile.tags, beside)
     whole = np.ones((made.height, made.width), bool)
     crs = CRS.from_wkt(made.crs_wkt) if made.crs_wkt else CRS.from_epsg(4326)
     facts = ItemFacts(
@@ -58,6 +60,8 @@ def item_of(source, *, time=MOMENT, thumbnail=None, **options):
         thumbnail=thumbnail,
         operations=("decoded once", "written as COG"),
         software={"gdal": "3.10.3", "rasterio": "1.4.4", "strata": "0.1.0"},
+        sensing=told.sensing,
+        sidecars=told.sidecars,
         created=NOW,
     )
     return build_item(ItemFacts.model_validate_json(facts.model_dump_json()))

@@ -1,4 +1,4 @@
-"""geo_assets.vector.sniff and geo_assets.vector.xml_scan"""
+"""geo_assets.vector.sniff and geo_assets.xml_scan"""
 
 import json
 

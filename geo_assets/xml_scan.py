@@ -1,10 +1,11 @@
-"""A look through an XML file before a reader of GDAL opens it.
+"""XML from anywhere: a look through it before GDAL opens it, or a parser of our own.
 
 Entities and document types are refused: they are how an XML file reads other files,
 calls addresses or grows without bound. What points elsewhere is counted.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -33,14 +34,30 @@ def scan_xml(path: Path, wanted: frozenset[str], max_depth: int) -> Scan:
         CorruptError: it is not well-formed, for example cut off.
     """
     scan = Scan()
+    parser = hardened_parser()
+    _count(parser, scan, wanted, max_depth)
+    with path.open("rb") as file:
+        feed(parser, iter(lambda: file.read(_CHUNK), b""))
+    return scan
+
+
+def hardened_parser() -> expat.XMLParserType:
+    """A parser that raises an ExternalReferenceError at a document type or entity."""
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.EntityDeclHandler = _refuse_doctype
-    _count(parser, scan, wanted, max_depth)
+    return parser
+
+
+def feed(parser: expat.XMLParserType, chunks: Iterable[bytes]) -> None:
+    """Let the parser's handlers see a whole document.
+
+    Raises:
+        CorruptError: it is not well-formed, for example cut off.
+    """
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                parser.Parse(chunk, False)  # noqa: FBT003 (positional in C)
+        for chunk in chunks:
+            parser.Parse(chunk, False)  # noqa: FBT003 (positional in C)
         parser.Parse(b"", True)  # noqa: FBT003
     except expat.ExpatError as error:
         raise CorruptError(
@@ -48,7 +65,6 @@ def scan_xml(path: Path, wanted: frozenset[str], max_depth: int) -> Scan:
             found=str(error),
             expected="complete, well-formed XML",
         ) from error
-    return scan
 
 
 def _count(
@@ -62,7 +78,7 @@ def _count(
         if depth > scan.depth:
             scan.depth = depth
             if depth > max_depth:
-                raise _too_deep(max_depth)
+                raise too_deep(max_depth)
         local = name.rpartition(":")[2]
         if local in wanted:
             scan.elements[local] += 1
@@ -83,7 +99,8 @@ def _refuse_doctype(*_details: object) -> None:
     )
 
 
-def _too_deep(max_depth: int) -> TooLargeError:
+def too_deep(max_depth: int) -> TooLargeError:
+    """What nests deeper than `max_depth` is refused."""
     return TooLargeError(
         f"The XML is nested more than {max_depth} elements deep.",
         found=f"more than {max_depth} levels",
