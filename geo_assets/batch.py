@@ -16,14 +16,13 @@ import dagster as dg
 from geo_assets.errors import DuplicateError, SourceError
 from geo_assets.fault_report import FaultReport, report_fault, traceback_of
 from geo_assets.faults import diagnose
+from geo_assets.lineage import Event, has_inputs, in_layers, pointed
 from geo_assets.pace import Pace
 from geo_assets.patience import Patience
 from geo_resources.breakers import Service
 from geo_resources.ledger import ClaimLostError, LedgerRow
 
 ResultT = TypeVar("ResultT")
-Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
-
 LARGE_BYTES = 64 << 20  # larger files are worked on alone, with all cores
 FEW = 4  # a batch of fewer files says nothing of the dataset's health
 TO_PROCESS: tuple[Service, ...] = ("storage", "database")
@@ -135,10 +134,15 @@ def run_batch(
                 bad.append(outcome)
                 _settle(context, desk, patience, outcome)
             context.log.info("%s; %s", _progress(outcome), pace.done(outcome.row))
+        made: list[Done[ResultT]] = []
         for outcome in _published(pool, done, desk, patience):
+            if isinstance(outcome, Done) and desk.together:
+                made.append(outcome)
+                continue
             if not isinstance(outcome, Done):
                 bad.append(outcome)
             _settle(context, desk, patience, outcome)
+    _tell(context, [event for one in made for event in desk.events(one)])
     wrong = tuple(one for one in bad if not isinstance(one.error, DuplicateError))
     return BatchReport(done=len(rows) - len(bad), bad=wrong)
 
@@ -225,8 +229,21 @@ def _settle(
                 patience.call(TO_RECORD, desk.fail, outcome)
         except ClaimLostError as error:  # not ours to say any more; the others are
             context.log.warning(str(error))
-    for event in desk.events(outcome):
-        log_event(context, event)
+    _tell(context, [*desk.events(outcome)])
+
+
+def _tell(context: dg.AssetExecutionContext, events: Sequence[Event]) -> None:
+    """Tell Dagster of files, layer by layer: inputs before what is made of them.
+
+    So one look at the event log serves a layer of the whole batch.
+    """
+    for layer in in_layers(events):
+        newest = 0
+        if any(map(has_inputs, layer)):
+            log = context.instance.event_log_storage
+            newest = log.get_maximum_record_id() or 0
+        for event in layer:
+            log_event(context, pointed(event, newest))
 
 
 def _log_fault(context: dg.AssetExecutionContext, outcome: Refused | Broken) -> None:

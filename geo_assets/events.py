@@ -8,14 +8,14 @@ from typing import Any
 
 import dagster as dg
 
-from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import DatasetContract
 from geo_assets.errors import DuplicateError, SourceError
+from geo_assets.lineage import BRONZE, Event, Lineage
 from geo_assets.specs import key_of
 from geo_resources.ledger import LedgerRow
 from geo_resources.storage import Storage
 
-DATA_VERSION_TAG = "dagster/data_version"
 Metadata = dict[str, dg.MetadataValue | str | int | float]
 
 
@@ -25,19 +25,34 @@ class Announcer:
     Args:
         contract: of the dataset.
         storage: where files and products lie; for links.
+        lineage: what is made of what.
     """
 
-    def __init__(self, contract: DatasetContract, storage: Storage) -> None:
+    def __init__(
+        self, contract: DatasetContract, storage: Storage, lineage: Lineage
+    ) -> None:
         self._contract = contract
         self._storage = storage
+        self._lineage = lineage
 
-    def arrived(self, outcome: Done[Any] | Refused | Broken) -> dg.AssetMaterialization:
-        """The file in bronze, and its verdict; told of every file."""
+    def arrived(self, outcome: Done[Any] | Refused | Broken) -> Iterator[Event]:
+        """The file in bronze, and its verdict; told of every file.
+
+        Told twice: of an external asset, Dagster shows the materialisation, and takes
+        the data version from the observation.
+        """
         verdict: Metadata = {"status": "accepted"}
         if not isinstance(outcome, Done):
             verdict = self.verdict(outcome)
         row = outcome.row
-        return self.made(row, "bronze", {**verdict, **self._arrival(row)})
+        metadata: Metadata = {**verdict, **self._arrival(row)}
+        yield self.made(row, BRONZE, metadata)
+        yield dg.AssetObservation(
+            key_of(self._contract, BRONZE),
+            partition=row.partition_key,
+            metadata={"etag": row.etag},
+            tags=self._lineage.tags(BRONZE, row.etag),
+        )
 
     def not_made(self, outcome: Refused | Broken) -> Iterator[Event]:
         """A bad file is seen on the first asset that it did not become."""
@@ -85,14 +100,18 @@ class Announcer:
         }
 
     def made(
-        self, row: LedgerRow, thing: str, metadata: Metadata
+        self,
+        row: LedgerRow,
+        thing: str,
+        metadata: Metadata,
+        more: Sequence[str] = (),
     ) -> dg.AssetMaterialization:
-        """An asset of a file was made, of this version of it."""
+        """An asset of a file was made, of this version of it and whatever else."""
         return dg.AssetMaterialization(
             key_of(self._contract, thing),
             partition=row.partition_key,
             metadata=metadata,
-            tags={DATA_VERSION_TAG: row.etag},
+            tags=self._lineage.tags(thing, row.etag, more),
         )
 
     def observed(

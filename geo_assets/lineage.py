@@ -1,8 +1,8 @@
 """What is made of what, as data versions: which assets a change leaves outdated.
 
-The data version of a blob in bronze is its etag. That of anything made of it is a digest
-of its own code version and of the data versions of its inputs, so that it is known
-before it is made, and the same wherever it is computed. Dagster compares the code
+The data version of a blob in bronze is its etag. That of anything made of it is a
+digest of its own code version and of the data versions of its inputs, so that it is
+known before it is made, and the same wherever it is computed. Dagster compares the code
 version and the inputs' versions that an event carries with those of now (ADR 0018).
 """
 
@@ -18,6 +18,7 @@ INPUT_POINTER_TAG = "dagster/input_event_pointer/"
 LATEST = "latest"  # event pointer that is filled in when the event is logged
 DIGITS = 16
 BRONZE = "bronze"
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
 class Lineage:
@@ -83,7 +84,7 @@ def _short(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def in_layers(events: Sequence["Event"]) -> list[list["Event"]]:
+def in_layers(events: Sequence[Event]) -> list[list[Event]]:
     """Events in an order in which every input is logged before what is made of it.
 
     A check comes with its asset, behind what was there of it.
@@ -100,17 +101,28 @@ def in_layers(events: Sequence["Event"]) -> list[list["Event"]]:
     return [layers[depth] for depth in sorted(layers)]
 
 
-def pointed(event: "Event", newest: int | None) -> "Event":
+def has_inputs(event: Event) -> bool:
+    """Whether an event says of what something was made."""
+    is_made = isinstance(event, dg.AssetMaterialization)
+    return is_made and any(map(_is_pointer, event.tags or {}))
+
+
+def pointed(event: Event, newest: int) -> Event:
     """The event with pointers to the newest event of each input.
 
     Any event behind the input's will do: Dagster looks for changes after it.
     """
-    if not isinstance(event, dg.AssetMaterialization) or newest is None:
+    if not isinstance(event, dg.AssetMaterialization) or not has_inputs(event):
         return event
-    tags = event.tags or {}
-    filled = {tag: str(newest) for tag in tags if tags[tag] == LATEST}
-    filled = {tag: value for tag, value in filled.items() if _is_pointer(tag)}
-    return event.with_metadata(event.metadata)._replace(tags={**tags, **filled})
+    tags = {**(event.tags or {})}
+    tags |= {tag: str(newest) for tag in tags if _is_pointer(tag)}
+    return dg.AssetMaterialization(
+        event.asset_key,
+        description=event.description,
+        metadata=event.metadata,
+        partition=event.partition,
+        tags=tags,
+    )
 
 
 def _is_pointer(tag: str) -> bool:
@@ -119,6 +131,3 @@ def _is_pointer(tag: str) -> bool:
 
 def _key(tag: str) -> dg.AssetKey:
     return dg.AssetKey.from_user_string(tag.removeprefix(INPUT_POINTER_TAG))
-
-
-Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation

@@ -103,6 +103,7 @@ def _write(task: RasterTask, facts: RasterFacts) -> tuple[RasterFacts, dict[str,
             "skipped": _merge_skipped(facts, task.tiers, plan.skipped),
             "reports": facts.reports | reports,
             "seconds": facts.seconds | seconds,
+            "versions": facts.versions | task.versions,
         }
     )
     return depict(task, facts, targets)

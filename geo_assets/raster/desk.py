@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import Bench
+from geo_assets.lineage import Event, Lineage
 from geo_assets.raster.products import (
     ITEM,
     PRODUCT_NAMES,
@@ -22,6 +23,7 @@ from geo_assets.raster.products import (
     products_of,
 )
 from geo_assets.raster.report import Reporter
+from geo_assets.raster.specs import COG, file_specs
 from geo_assets.sidecars import fetch_sidecars, uses_of
 from geo_assets.verdicts import Verdicts, usable_name
 from geo_resources import ledger, pgstac
@@ -33,7 +35,7 @@ from geo_resources.products import SourceName, withdraw
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from geo_assets.raster.facts import RasterResult, RasterTask
+    from geo_assets.raster.facts import RasterFacts, RasterResult, RasterTask
 
 HEADER_FIRST_BYTES = 32 << 20  # remote files above: header checked before download
 
@@ -60,6 +62,7 @@ class RasterDesk:
         self._verdicts = Verdicts(
             contract, bench.storage, bench.database, bench.recovery
         )
+        self._lineage = Lineage(file_specs(contract))
         self._reporter = Reporter(contract, bench.stages, bench.prices, bench.storage)
 
     def process(self, row: LedgerRow, threads: int) -> "RasterResult":
@@ -102,6 +105,8 @@ class RasterDesk:
     ) -> "RasterTask":
         from geo_assets.raster.facts import RasterFacts, RasterTask, SourceBlob
 
+        known = RasterFacts.model_validate(row.facts) if row.facts else None
+        stages = self._outdated(row, known)
         return RasterTask(
             source=fetched.path,
             work=folder,
@@ -114,13 +119,44 @@ class RasterDesk:
                 last_modified=row.last_modified,
             ),
             contract=self._contract,
-            stages=self._stages,
+            stages=stages,
             hrefs={name: self._href(row, name) for name in PRODUCT_NAMES},
-            known=RasterFacts.model_validate(row.facts) if row.facts else None,
+            known=known,
             schemas=self._schemas,
             threads=threads,
             sidecars=fetch_sidecars(self._storage, self._database, row),
+            versions={
+                stage: self._lineage.version(stage, row.etag)
+                for stage in stages
+                if stage.startswith(COG)
+            },
         )
+
+    def _outdated(self, row: LedgerRow, known: "RasterFacts | None") -> tuple[str, ...]:
+        """The stages of this run without tiers that are what they would become.
+
+        A file that waits again, for a new sidecar, keeps its pixels. A run by hand
+        makes everything that was selected.
+        """
+        if known is None or row.was != "pending":
+            return self._stages
+        current = {
+            stage
+            for stage, version in known.versions.items()
+            if version == self._lineage.version(stage, row.etag)
+            and self._is_there(row, known, stage.removeprefix(COG))
+        }
+        return tuple(stage for stage in self._stages if stage not in current)
+
+    def _is_there(self, row: LedgerRow, known: "RasterFacts", tier: str) -> bool:
+        """Whether a tier lies in silver, in the size it had, or was skipped."""
+        if any(one.tier == tier for one in known.skipped):
+            return True
+        sizes = {str(name): cog.size_bytes for name, cog in known.cogs.items()}
+        name = product_name(self._contract.name, row.blob, tier)
+        if tier not in sizes or not self._storage.exists(SILVER, name):
+            return False
+        return self._storage.stat(SILVER, name).size_bytes == sizes[tier]
 
     def _upload(self, row: LedgerRow, result: "RasterResult") -> None:
         """Into silver, noted beforehand: what a kill leaves there is swept."""

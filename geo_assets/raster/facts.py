@@ -43,6 +43,7 @@ class RasterFacts(Facts):
         seconds: spent on each stage.
         sensing: how the picture was taken.
         sidecars: that were looked at for it, whatever came of it.
+        versions: data version of each tier as it was last made, or skipped, by stage.
     """
 
     profile: RasterProfile
@@ -56,6 +57,7 @@ class RasterFacts(Facts):
     picture: Picture | None = None
     item_report: ItemReport | None = None
     seconds: dict[str, float] = Field(default={})
+    versions: dict[str, str] = Field(default={})
 
     @property
     def cogs(self) -> dict[Tier, Cog]:
@@ -81,6 +83,7 @@ class RasterTask(BaseModel):
         known: facts of an earlier run of the same blob version.
         schemas: folder of STAC extension schemas.
         sidecars: blobs beside it that may tell of it.
+        versions: data version of each tier that is to be written, by stage.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,6 +98,7 @@ class RasterTask(BaseModel):
     schemas: Path | None
     threads: int
     sidecars: tuple[Sidecar, ...] = ()
+    versions: dict[str, str] = Field(default={})
 
     @property
     def tiers(self) -> list[Tier]:

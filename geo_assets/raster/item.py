@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pystac
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from geo_assets.catalog.stac import (
     SourceBlob,
@@ -41,6 +41,10 @@ TITLES = {
     Tier.ARCHIVE: "Values: lossless, to keep",
 }
 PERCENT = 100
+PARAMETERS = {
+    *("compression", "level", "predictor", "block_size"),
+    *("overview_count", "overview_resampling", "nodata", "masked"),
+}
 
 
 class ThumbnailAsset(Facts):
@@ -64,6 +68,7 @@ class ItemFacts(Facts):
         created: when this item was made.
         sensing: how the picture was taken.
         sidecars: that were looked at for that.
+        versions: data version of each tier, where it is known.
     """
 
     item_id: str
@@ -80,6 +85,7 @@ class ItemFacts(Facts):
     created: AwareDatetime
     sensing: Sensing = Sensing()
     sidecars: tuple[SidecarFacts, ...] = ()
+    versions: dict[Tier, str] = Field(default={})
 
 
 def build_item(facts: ItemFacts) -> dict[str, Any]:
@@ -115,6 +121,8 @@ def _properties(facts: ItemFacts) -> dict[str, Any]:
         **_renders(facts),
         "processing:lineage": "; ".join(facts.operations) or None,
         "processing:software": facts.software,
+        "processing:datetime": time_text(facts.created),
+        "processing:version": facts.software.get("strata"),
         "strata:datetime_source": facts.time.source,
         "strata:source": facts.source.blob,
         "strata:valid_percent": made.valid_fraction * PERCENT,
@@ -172,5 +180,19 @@ def _cog_asset(facts: ItemFacts, tier: Tier, cog: Cog) -> pystac.Asset:
         title=TITLES[tier],
         media_type=pystac.MediaType.COG,
         roles=ROLES[tier],
-        extra_fields=file_fields(cog.size_bytes, cog.sha256) | {"bands": bands},
+        extra_fields={
+            **file_fields(cog.size_bytes, cog.sha256),
+            "bands": bands,
+            **_provenance(cog, facts.versions.get(tier)),
+        },
     )
+
+
+def _provenance(cog: Cog, version: str | None) -> dict[str, Any]:
+    """By which parameters a COG was made of the source, and its data version.
+
+    Source, etag and checksum are those of the link `derived_from`; the software is
+    that of the item.
+    """
+    parameters = cog.model_dump(include=PARAMETERS, mode="json")
+    return {"strata:parameters": parameters, "strata:data_version": version}

@@ -65,6 +65,11 @@ def _item_facts(
         created=datetime.now(UTC),
         sensing=facts.sensing,
         sidecars=facts.sidecars,
+        versions={
+            tier: facts.versions[f"cog_{tier}"]
+            for tier in made.cogs
+            if f"cog_{tier}" in facts.versions
+        },
     )
 
 

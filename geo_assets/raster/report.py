@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import RasterContract
 from geo_assets.events import Announcer, Metadata, coordinates, readable
+from geo_assets.lineage import Event, Lineage
 from geo_assets.raster.products import (
     ITEM,
     SILVER,
     THUMBNAIL,
     product_name,
 )
+from geo_assets.raster.specs import file_specs
 from geo_resources.ledger import LedgerRow
 from geo_resources.prices import ACCESS_TIERS, Prices
 from geo_resources.storage import Storage
@@ -52,13 +54,13 @@ class Reporter:
         self._stages = stages
         self._prices = prices
         self._storage = storage
-        self._tell = Announcer(contract, storage)
+        self._tell = Announcer(contract, storage, Lineage(file_specs(contract)))
 
     def events(
         self, outcome: "Done[RasterResult] | Refused | Broken"
     ) -> Iterator[Event]:
         """Events of one file; a bad file gets no materialisation but of its arrival."""
-        yield self._tell.arrived(outcome)
+        yield from self._tell.arrived(outcome)
         if isinstance(outcome, Done):
             yield from self._done(outcome.row, outcome.result)
         else:
@@ -80,7 +82,8 @@ class Reporter:
                 thing = f"cog_{skipped.tier}"
                 yield self._tell.observed(row, thing, {"skipped": skipped.reason})
         if result.item is not None:
-            yield self._tell.made(row, ITEM, self._item(row, result))
+            metadata = self._item(row, result)
+            yield self._tell.made(row, ITEM, metadata, versions_read(facts))
             yield from self._item_checks(row, facts)
 
     def _profile(self, facts: "RasterFacts") -> Metadata:
@@ -202,6 +205,12 @@ class Reporter:
                 row, ITEM, "item_valid", passed=report.valid, metadata=metadata
             )
         yield self._tell.check(row, ITEM, "item_found", passed=True)
+
+
+def versions_read(facts: "RasterFacts") -> list[str]:
+    """Versions of the sidecars that an item is made of, besides its raster."""
+    read = (one for one in facts.sidecars if one.kind is not None)
+    return sorted(f"{one.blob}@{one.etag}" for one in read)
 
 
 def _preview(facts: "RasterFacts") -> Metadata:

@@ -12,10 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import VectorContract
 from geo_assets.errors import NoGeometryError
 from geo_assets.file_assets import Bench
+from geo_assets.lineage import Event
 from geo_assets.vector.load import Loader, Staged, refusal
 from geo_assets.vector.products import (
     FILE_NAMES,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from geo_assets.batch import Broken, Done, Event, Refused
+from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import VectorContract
 from geo_assets.events import Announcer, Metadata, coordinates, readable
+from geo_assets.lineage import Event, Lineage
 from geo_assets.specs import key_of
 from geo_assets.vector.products import ITEM, REJECTS, SILVER, THUMBNAIL, product_name
+from geo_assets.vector.specs import file_specs
 from geo_assets.vector.verdict import Answer, answers
 from geo_resources.ledger import LedgerRow
 from geo_resources.prices import Prices
@@ -47,11 +49,11 @@ class Reporter:
         self._contract = contract
         self._stages = stages
         self._prices = prices
-        self._tell = Announcer(contract, storage)
+        self._tell = Announcer(contract, storage, Lineage(file_specs(contract)))
 
     def events(self, outcome: "Done[Ready] | Refused | Broken") -> Iterator[Event]:
         """Events of one file; a bad file gets no materialisation but of its arrival."""
-        yield self._tell.arrived(outcome)
+        yield from self._tell.arrived(outcome)
         if isinstance(outcome, Done):
             yield from self._done(outcome.row, outcome.result)
         else:

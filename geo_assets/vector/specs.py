@@ -3,13 +3,19 @@
 import dagster as dg
 
 from geo_assets.contract import VectorContract
+from geo_assets.lineage import profile_version
 from geo_assets.specs import file_spec, key_of
 
 CODE_VERSION = "1"  # bumped when the output of a stage changes
+CHOICES = {  # of the dataset, that decide what becomes of the rows of a file
+    *("layer", "table", "mode", "where", "columns", "crs", "source_crs", "custom_crs"),
+    *("encoding", "geometry", "csv", "dates_out_of_range", "sidecars"),
+}
 
 
 def file_specs(contract: VectorContract) -> list[dg.AssetSpec]:
     """The assets of one file, from validated to the STAC item, in their order."""
+    choices = {"choices": contract.model_dump_json(include=CHOICES)}
     where = f"geo.{contract.table}" if contract.table else "a table of its own"
     validated = file_spec(
         contract,
@@ -23,16 +29,16 @@ def file_specs(contract: VectorContract) -> list[dg.AssetSpec]:
     table = file_spec(
         contract,
         "table",
-        deps=[validated.key],
+        deps=[key_of(contract, "bronze"), validated.key],
         words=f"Its rows in PostGIS, in {where}, repaired and swapped in atomically.",
         zone="silver",
         kinds={"postgresql", "silver", "table"},
-        code_version=CODE_VERSION,
+        code_version=profile_version(CODE_VERSION, choices),
     )
     item = file_spec(
         contract,
         "item",
-        deps=[table.key],
+        deps=[key_of(contract, "bronze"), table.key],
         words="STAC item in pgSTAC, read back after loading.",
         zone="silver",
         kinds={"postgresql", "silver", "stac"},

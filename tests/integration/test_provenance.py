@@ -1,14 +1,24 @@
-"""geo_assets.sidecars, geo_resources.ledger_sidecars: whatever arrives first."""
+"""What an item is made of: sidecars, whatever arrives first, and what is outdated.
+
+geo_assets.sidecars, geo_resources.ledger_sidecars, geo_assets.lineage
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
+import dagster as dg
 import pytest
-from dagster import DagsterInstance
+from dagster._core.definitions.data_version import (
+    CachingStaleStatusResolver,
+    StaleStatus,
+)
+from dagster._core.loader import LoadingContextForTest
 
+from geo_assets.contract import Stac
 from geo_assets.datasets import PROJECT, read_contracts
 from geo_assets.naming import item_id
+from geo_assets.raster.assets import build_raster_defs
 from geo_assets.routing import SENSOR_METADATA, Router
 from geo_resources import ledger, pgstac
 from tests.conftest import TEMPLATE, cloned_database, temporary_home
@@ -25,6 +35,10 @@ MTL = f"in/{made.LANDSAT}_MTL.txt"
 class RasterWorld(VectorWorld):
     """The inboxes, and how files get into them."""
 
+    def __init__(self, home, url, project, instance):
+        super().__init__(home, url, project, instance)
+        self.instance = instance
+
     def put(self, blob, content=None, age=60):
         """Write a blob; a raster if no content is given."""
         path = self.place(blob)
@@ -33,6 +47,22 @@ class RasterWorld(VectorWorld):
         else:
             path.write_text(content, encoding="utf-8")
         self.settle(blob, age)
+
+    def outdated(self, blob, **choices):
+        """Assets of a file that Dagster calls stale, if the inbox chose otherwise."""
+        (inbox,) = [one for one in read_contracts() if one.name == "rasters"]
+        contract = inbox.model_copy(update=choices)
+        given = dg.Definitions(resources=self.resources)
+        defs = dg.Definitions.merge(build_raster_defs(contract), given)
+        graph = defs.resolve_asset_graph()
+        loading = LoadingContextForTest(self.instance)
+        resolver = CachingStaleStatusResolver(self.instance, graph, loading)
+        return {
+            key.path[-1]
+            for key in graph.get_all_asset_keys()
+            if graph.get(key).is_partitioned
+            and resolver.get_status(key, blob) is StaleStatus.STALE
+        }
 
     def item(self, blob):
         """Properties of its item, and the hrefs that it derives from."""
@@ -48,7 +78,7 @@ def world(cluster):
     with (
         temporary_home() as home,
         cloned_database(cluster, TEMPLATE) as url,
-        DagsterInstance.local_temp(str(home), overrides=quiet) as instance,
+        dg.DagsterInstance.local_temp(str(home), overrides=quiet) as instance,
     ):
         world = RasterWorld(home, url, PROJECT, instance)
         yield world
@@ -74,22 +104,51 @@ def test_a_sidecar_that_is_there_is_read_and_its_row_says_with_what(world):
     assert rows[MTL]["evidence"]["read_with"] == [BAND_4, BAND_5]
 
 
+CHOICES = [
+    ({}, set()),
+    ({"archive_codec": "lzw"}, {"cog_archive"}),
+    ({"writer": "gdal"}, {"cog_visualization", "cog_analysis", "cog_archive"}),
+    ({"stac": Stac(datetime="from: tags")}, {"item"}),
+    ({"title": "Other words"}, set()),
+]
+
+
+@pytest.mark.parametrize(("choices", "outdated"), CHOICES)
+def test_dagster_calls_exactly_that_outdated_which_a_choice_decides(
+    world, choices, outdated
+):
+    assert world.outdated(BAND_4, **choices) == outdated
+
+
+def test_a_changed_source_leaves_all_that_was_made_of_it_outdated_and_no_other(world):
+    world.put(BAND_5, "no raster at all", age=30)
+    rows = world.arrive()
+    assert rows[BAND_5]["status"] == "rejected"
+    things = {"validated", "cog_visualization", "cog_analysis", "cog_archive", "item"}
+    assert world.outdated(BAND_5) == things
+    assert world.outdated(BAND_4) == set()
+    world.put(BAND_5, age=20)
+    world.arrive()
+    assert world.outdated(BAND_5) == set()
+
+
 def test_a_sidecar_that_comes_later_refreshes_the_item_and_nothing_else(world):
     world.put("m/a.tif")
     world.put("m/b.tif")
     before = world.arrive()
     assert "platform" not in world.item("m/a.tif")[0]
     cog = world.silver / "rasters/m/a/analysis.tif"
-    pixels = cog.read_bytes()
+    written = cog.stat()
     world.put("m/a.IMD", made.IMD)
     rows = world.arrive()
+    assert world.outdated("m/a.tif") == set()
     properties, _ = world.item("m/a.tif")
     assert properties["platform"] == "worldview-3"
     assert properties["view:off_nadir"] == 16.9
     assert rows["m/a.tif"]["status"] == "accepted"
     assert rows["m/a.tif"]["run_id"] != before["m/a.tif"]["run_id"]
     assert rows["m/b.tif"] == before["m/b.tif"]
-    assert cog.read_bytes() == pixels
+    assert cog.stat() == written  # not even written again
     assert world.arrive() == rows
 
 
