@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyproj
 import pystac
+import pystac.extensions.sat
+import pystac.extensions.view
 import pytest
 import rasterio
 import shapely
@@ -24,6 +26,7 @@ from geo_assets.raster.item import ItemFacts, ThumbnailAsset, build_item
 from geo_assets.raster.tiers import Tier
 from geo_assets.sensing.read import read_sensing
 from tests.unit.raster.rasters import CASES, make_tiers, pixels_of, rgb, write_raster
+from tests.unit.sensing import sidecars as made
 
 SCHEMAS = Path(
     os.environ.get(
@@ -323,3 +326,70 @@ def test_pystac_reads_the_item(scene):
     assert read.datetime == MOMENT.moment
     assert read.to_dict(include_self_link=False, transform_hrefs=False) == item
     assert shapely.geometry.shape(read.geometry).is_valid
+
+
+SIDECARS = {
+    "landsat": (f"scene/{made.LANDSAT}_MTL.json", made.mtl_json()),
+    "sentinel": (f"{made.GRANULE}/MTD_TL.xml", made.MTD_TILE),
+    "sentinel product": (f"{made.SAFE}/MTD_MSIL2A.xml", made.MTD_PRODUCT),
+    "maxar": ("scene/a.IMD", made.IMD),
+    "dimap": ("scene/DIM_a.XML", made.DIMAP_2),
+}
+VIEW = {  # of the view extension 1.0.0, each a number within these bounds
+    "view:off_nadir": (0, 90),
+    "view:incidence_angle": (0, 90),
+    "view:azimuth": (0, 360),
+    "view:sun_azimuth": (0, 360),
+    "view:sun_elevation": (-90, 90),
+}
+
+
+@pytest.mark.parametrize("kind", SIDECARS)
+def test_what_the_sensor_says_is_stac(tmp_path, kind):
+    blob, text = SIDECARS[kind]
+    beside = made.sidecar(blob, text)
+    item = item_of(write_raster(tmp_path / "a.tif", rgb()), beside=[beside])
+    report = validate_item(item, SCHEMAS)
+    assert report.errors == ()
+    used = {uri.split("/")[3] for uri in item["stac_extensions"]}
+    asked = {uri.split("/")[3] for uri in report.checked if "stac-extensions" in uri}
+    assert used - asked <= {"view", "sat", "render", "table"}
+
+    properties = item["properties"]
+    for name in [name for name in properties if name.startswith("view:")]:
+        low, high = VIEW[name]
+        assert low <= properties[name] <= high
+    orbits = {"sat:orbit_state", "sat:relative_orbit", "sat:absolute_orbit"}
+    assert {name for name in properties if name.startswith("sat:")} <= orbits
+    assert properties.get("sat:orbit_state") in {None, "ascending", "descending"}
+
+    read = pystac.Item.from_dict(item)
+    if "view" in used:
+        view = pystac.extensions.view.ViewExtension.ext(read)
+        assert view.sun_elevation == properties["view:sun_elevation"]
+    if "sat" in used:
+        sat = pystac.extensions.sat.SatExtension.ext(read)
+        assert sat.relative_orbit == properties["sat:relative_orbit"] == 65
+    (link,) = [one for one in item["links"] if one.get("href") == beside.href]
+    assert link["rel"] == "derived_from"
+    assert link["file:checksum"] == "1220" + beside.sha256
+
+
+def test_an_item_without_any_word_of_the_sensor_claims_none(tmp_path):
+    item = item_of(write_raster(tmp_path / "a.tif", rgb()))
+    words = ("view:", "sat:", "eo:cloud", "platform", "constellation", "instruments")
+    assert not [name for name in item["properties"] if name.startswith(words)]
+    assert not {"view", "sat"} & {uri.split("/")[3] for uri in item["stac_extensions"]}
+
+
+def test_each_cog_says_by_which_parameters_it_was_made(tmp_path):
+    item = item_of(write_raster(tmp_path / "a.tif", rgb()))
+    for tier in ("visualization", "analysis"):
+        asset = item["assets"][tier]
+        said = asset["strata:parameters"]
+        with rasterio.open(tmp_path / f"a.{tier}.tif") as cog:
+            codec = cog.compression.name.upper()
+            assert said["compression"].upper() == codec
+            assert said["overview_count"] == len(cog.overviews(1))
+            assert said["block_size"] == cog.block_shapes[0][0]
+    assert item["properties"]["processing:version"] == "0.1.0"
