@@ -24,6 +24,38 @@ CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
 TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
 
+Criterion = Literal[
+    "crs",
+    "time",
+    "sensor",
+    "footprint",
+    "checksums",
+    "license",
+    "description",
+    "preview",
+    "provenance",
+    "resolution",
+    "band_names",
+    "statistics",
+    "columns",
+]
+BOTH = frozenset({"raster", "vector"})
+CRITERIA: dict[Criterion, frozenset[str]] = {  # and the kinds of datasets they are of
+    "crs": BOTH,
+    "time": BOTH,
+    "sensor": frozenset({"raster"}),
+    "footprint": BOTH,
+    "checksums": BOTH,
+    "license": BOTH,
+    "description": BOTH,
+    "preview": BOTH,
+    "provenance": BOTH,
+    "resolution": frozenset({"raster"}),
+    "band_names": frozenset({"raster"}),
+    "statistics": frozenset({"raster"}),
+    "columns": frozenset({"vector"}),
+}
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -87,6 +119,15 @@ class Tiling(Contract):
         return size
 
 
+class Quality(Contract):
+    """How complete items are expected to be."""
+
+    minimum: float = Field(default=50.0, ge=0, le=100)
+    """Percent of the criteria below which an item's check warns."""
+    ignore: list[Criterion] = []
+    """Criteria that say nothing of this dataset."""
+
+
 class H3Statistics(Contract):
     """Statistics per H3 cell."""
 
@@ -126,6 +167,8 @@ class DatasetContract(Contract):
     """What becomes of the products of a blob that is deleted from its container."""
     success_threshold: float = Field(default=0.5, ge=0, le=1)
     """Share of good files in a batch below which the dataset's check is an ERROR."""
+    quality: Quality = Quality()
+    """How complete items are expected to be."""
 
     @property
     def inactive(self) -> tuple[str, ...]:

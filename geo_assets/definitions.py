@@ -31,6 +31,7 @@ from sensors.schedules import (
     build_export_schedule,
     build_grid_schedules,
     build_inventory_schedule,
+    build_quality_schedule,
     build_retention_schedule,
     build_validation_schedule,
 )
@@ -131,6 +132,7 @@ def build_defs(
         schedules=[
             build_retention_schedule(),
             build_inventory_schedule(),
+            build_quality_schedule(names),
             build_validation_schedule(router.contracts),
             build_export_schedule(router.contracts),
             *build_grid_schedules(grids_of(tree)),

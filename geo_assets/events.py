@@ -3,12 +3,13 @@
 Pure: facts in, events out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from geo_assets.batch import Broken, Done, Refused
+from geo_assets.catalog.completeness import MISSING, SCORE
 from geo_assets.contract import DatasetContract
 from geo_assets.errors import DuplicateError, SourceError
 from geo_assets.lineage import BRONZE, Event, Lineage
@@ -16,6 +17,7 @@ from geo_assets.specs import key_of
 from geo_resources.ledger import LedgerRow
 from geo_resources.storage import Storage
 
+ITEM_COMPLETE = "item_complete"
 Metadata = dict[str, dg.MetadataValue | str | int | float]
 
 
@@ -144,11 +146,32 @@ class Announcer:
             severity=severity,
         )
 
+    def completeness(
+        self, row: LedgerRow, item: Mapping[str, Any]
+    ) -> dg.AssetCheckEvaluation:
+        """Whether an item is as complete as its dataset expects; else a warning."""
+        minimum = self._contract.quality.minimum
+        return self.check(
+            row,
+            "item",
+            ITEM_COMPLETE,
+            passed=item["properties"][SCORE] >= minimum,
+            metadata={"minimum %": minimum, **completeness_of(item)},
+            severity=dg.AssetCheckSeverity.WARN,
+        )
+
     def link(self, container: str, name: str) -> dg.MetadataValue:
         """An address to click on; a local file, which browsers refuse, to copy."""
         url = self._storage.public_url(container, name)
         remote = url.startswith("http")
         return dg.MetadataValue.url(url) if remote else dg.MetadataValue.path(url)
+
+
+def completeness_of(item: Mapping[str, Any]) -> Metadata:
+    """How complete an item is, and what it lacks."""
+    properties = item["properties"]
+    missing = ", ".join(properties[MISSING])
+    return {"completeness %": properties[SCORE], "missing": missing or "nothing"}
 
 
 def coordinates(numbers: Sequence[float]) -> str:

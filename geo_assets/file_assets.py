@@ -24,6 +24,7 @@ from geo_assets.catalog.assets import (
     refresh_collection,
 )
 from geo_assets.catalog.export import build_export_assets
+from geo_assets.catalog.quality import build_quality_asset
 from geo_assets.catalog.validation import build_stac_check
 from geo_assets.claims import claim_files
 from geo_assets.contract import DatasetContract
@@ -97,6 +98,7 @@ def build_dataset_defs(  # noqa: PLR0913, PLR0917
             bronze_spec(contract),
             files,
             build_collection_asset(contract),
+            build_quality_asset(contract),
             *build_export_assets(contract),
         ],
         asset_checks=[

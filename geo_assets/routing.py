@@ -70,7 +70,7 @@ def contract_digest(contract: DatasetContract) -> str:
 
     What a contract has rejected is tried again when another one judges it.
     """
-    words = {"title", "description", "owners", "stac", "success_threshold"}
+    words = {"title", "description", "owners", "stac", "success_threshold", "quality"}
     text = contract.model_dump_json(exclude=words)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

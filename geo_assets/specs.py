@@ -49,3 +49,11 @@ def file_spec(  # noqa: PLR0913
         partitions_def=files_of(contract.name),
         skippable=True,
     )
+
+
+def item_choices(contract: DatasetContract) -> dict[str, object]:
+    """What a dataset chooses of what its items say."""
+    return {
+        "time": contract.stac.datetime,
+        "unscored": ",".join(sorted(contract.quality.ignore)) or None,
+    }

@@ -125,6 +125,20 @@ def item_is_valid(witness: Witness[Any]) -> Verdict:
     return Verdict(passed=report.valid, found="; ".join(report.errors))
 
 
+def item_is_complete(witness: Witness[Any]) -> Verdict:
+    """The item meets as many criteria as its dataset expects, asked anew."""
+    from geo_assets.catalog.completeness import assess
+
+    item = item_of(witness)
+    if item is None:
+        return Verdict(passed=False, found="pgSTAC has no such item")
+    found, minimum = assess(item, witness.contract), witness.contract.quality.minimum
+    return Verdict(
+        passed=found.percent >= minimum,
+        found=f"{found.percent:g} %, missing: {', '.join(found.missing)}",
+    )
+
+
 def item_is_found(witness: Witness[Any]) -> Verdict:
     """A search by the item's own place and collection finds it."""
     item = item_of(witness)

@@ -1,12 +1,13 @@
 """What happens by the clock, not by what arrives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import dagster as dg
 
 from geo_assets.bronze.assets import INVENTORY
 from geo_assets.bronze.costs import STORAGE_COST
 from geo_assets.catalog.export import export_keys
+from geo_assets.catalog.quality import QUALITY
 from geo_assets.catalog.validation import stac_check_key
 from geo_assets.contract import DatasetContract
 from geo_assets.grid_contract import HexGridContract
@@ -18,6 +19,7 @@ RETENTION_CRON = "17 3 * * *"  # UTC, when little arrives
 INVENTORY_CRON = "41 3 * * *"
 VALIDATION_CRON = "11 4 * * 0"  # Sundays: it asks every item
 EXPORT_CRON = "31 4 * * *"
+QUALITY_CRON = "47 4 * * *"
 
 
 def build_retention_schedule() -> dg.ScheduleDefinition:
@@ -122,3 +124,19 @@ def build_grid_schedule(contract: HexGridContract, cron: str) -> dg.ScheduleDefi
             )
 
     return grids
+
+
+def build_quality_schedule(datasets: Iterable[str]) -> dg.ScheduleDefinition:
+    """How complete every dataset is, once a day."""
+    keys = [dg.AssetKey([name, QUALITY]) for name in datasets]
+    return dg.ScheduleDefinition(
+        name="quality",
+        job=dg.define_asset_job(
+            "quality",
+            selection=dg.AssetSelection.assets(*keys),
+            description="Reports how complete the items of each dataset are.",
+        ),
+        cron_schedule=QUALITY_CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )

@@ -9,8 +9,15 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from geo_assets.contract import RasterContract
+from geo_assets.events import ITEM_COMPLETE
 from geo_assets.raster import recheck
-from geo_assets.witness import Inquiry, build_check, item_is_found, item_is_valid
+from geo_assets.witness import (
+    Inquiry,
+    build_check,
+    item_is_complete,
+    item_is_found,
+    item_is_valid,
+)
 
 SUCCESS_RATE = "success_rate"
 
@@ -54,4 +61,10 @@ def _inquiries(contract: RasterContract) -> Iterator[Inquiry[RasterContract]]:
         "item_found",
         "A search by place and time finds the item.",
         item_is_found,
+    )
+    yield Inquiry(
+        "item",
+        ITEM_COMPLETE,
+        "The item is as complete as its dataset expects.",
+        item_is_complete,
     )

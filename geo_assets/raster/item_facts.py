@@ -7,6 +7,7 @@ from typing import Any
 
 import rasterio
 
+from geo_assets.catalog.completeness import with_completeness
 from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.datetime_rule import ItemTime, resolve_time
 from geo_assets.naming import item_id
@@ -32,7 +33,7 @@ def describe(
         names = ", ".join(f"cog_{tier}" for tier in missing) or "a COG tier"
         raise MissingStageError(f"materialise {names} of this file first, or with it")
     stated = _item_facts(task, facts, made, outline)
-    item = build_item(stated)
+    item = with_completeness(build_item(stated), task.contract)
     update = {
         "item_report": validate_item(item, task.schemas),
         "warnings": (*facts.warnings, *stated.time.warnings),

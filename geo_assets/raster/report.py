@@ -10,7 +10,13 @@ import dagster as dg
 
 from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import RasterContract
-from geo_assets.events import Announcer, Metadata, coordinates, readable
+from geo_assets.events import (
+    Announcer,
+    Metadata,
+    completeness_of,
+    coordinates,
+    readable,
+)
 from geo_assets.lineage import Event, Lineage
 from geo_assets.raster.products import (
     ITEM,
@@ -85,6 +91,7 @@ class Reporter:
             metadata = self._item(row, result)
             yield self._tell.made(row, ITEM, metadata, versions_read(facts))
             yield from self._item_checks(row, facts)
+            yield self._tell.completeness(row, result.item)
 
     def _profile(self, facts: "RasterFacts") -> Metadata:
         profile = facts.profile
@@ -145,6 +152,7 @@ class Reporter:
             "bytes of all tiers": sum(cog.size_bytes for cog in facts.cogs.values()),
             "monthly cost USD of all tiers": readable(self._cost(facts)),
             "valid %": round(100 * made.valid_fraction, 2) if made else 0.0,
+            **completeness_of(item),
             **self._links(row, facts),
         }
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from geo_assets.contract import RasterContract, TierName
 from geo_assets.lineage import profile_version
-from geo_assets.specs import file_spec, key_of
+from geo_assets.specs import file_spec, item_choices, key_of
 
 # Bumped when the output of a stage changes; of tiers and item it is followed by what
 # the dataset chooses, so that a changed choice shows what it leaves outdated.
@@ -31,7 +31,7 @@ def file_specs(contract: RasterContract) -> list[dg.AssetSpec]:
         words="STAC item in pgSTAC, read back after loading.",
         zone="silver",
         kinds={"postgresql", "silver", "stac"},
-        code_version=profile_version(ITEM_CODE, {"time": contract.stac.datetime}),
+        code_version=profile_version(ITEM_CODE, item_choices(contract)),
     )
     return [_validated_spec(contract), *cogs, item]
 

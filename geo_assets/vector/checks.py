@@ -9,9 +9,16 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from geo_assets.contract import VectorContract
+from geo_assets.events import ITEM_COMPLETE
 from geo_assets.vector import recheck
 from geo_assets.vector.verdict import CHECKS
-from geo_assets.witness import Inquiry, build_check, item_is_found, item_is_valid
+from geo_assets.witness import (
+    Inquiry,
+    build_check,
+    item_is_complete,
+    item_is_found,
+    item_is_valid,
+)
 
 
 def build_vector_checks(contract: VectorContract) -> Sequence[dg.AssetChecksDefinition]:
@@ -40,4 +47,10 @@ def _inquiries() -> Iterator[Inquiry[VectorContract]]:
         "item_found",
         "A search by place and time finds the item.",
         item_is_found,
+    )
+    yield Inquiry(
+        "item",
+        ITEM_COMPLETE,
+        "The item is as complete as its dataset expects.",
+        item_is_complete,
     )

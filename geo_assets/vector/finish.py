@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from geo_assets.catalog.completeness import with_completeness
 from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.datetime_rule import resolve_time
 from geo_assets.naming import item_id
@@ -82,7 +83,7 @@ def finish_vector(last: FinishTask) -> VectorResult:
         assets[REJECTS] = _asset(last, REJECTS, path, "application/geo+json", title)
         facts = facts.model_copy(update={"rejects_bytes": path.stat().st_size})
     stated = _stated(last, facts, assets)
-    item = build_item(stated)
+    item = with_completeness(build_item(stated), last.task.contract)
     update = {
         "item_report": validate_item(item, last.schemas),
         "warnings": (*facts.warnings, *stated.time.warnings),

@@ -10,7 +10,13 @@ import dagster as dg
 
 from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import VectorContract
-from geo_assets.events import Announcer, Metadata, coordinates, readable
+from geo_assets.events import (
+    Announcer,
+    Metadata,
+    completeness_of,
+    coordinates,
+    readable,
+)
 from geo_assets.lineage import Event, Lineage
 from geo_assets.specs import key_of
 from geo_assets.vector.products import ITEM, REJECTS, SILVER, THUMBNAIL, product_name
@@ -71,6 +77,7 @@ class Reporter:
         if ITEM in self._stages:
             yield self._tell.made(row, ITEM, self._item(row, ready))
             yield from self._item_checks(row, facts)
+            yield self._tell.completeness(row, ready.result.item)
 
     def _answered(self, row: LedgerRow, answer: Answer) -> dg.AssetCheckEvaluation:
         levels = dg.AssetCheckSeverity
@@ -177,6 +184,7 @@ class Reporter:
             "bbox": coordinates(item["bbox"]),
             "rows": facts.rows_loaded,
             "tables": ", ".join(f"geo.{table.name}" for table in facts.tables),
+            **completeness_of(item),
             **{k: self._tell.link(SILVER, name) for k, name in names.items()},
         }
 

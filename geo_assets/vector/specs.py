@@ -4,9 +4,9 @@ import dagster as dg
 
 from geo_assets.contract import VectorContract
 from geo_assets.lineage import profile_version
-from geo_assets.specs import file_spec, key_of
+from geo_assets.specs import file_spec, item_choices, key_of
 
-CODE_VERSION = "1"  # bumped when the output of a stage changes
+CODE_VERSION, ITEM_CODE = "1", "2"  # bumped when the output of a stage changes
 CHOICES = {  # of the dataset, that decide what becomes of the rows of a file
     *("layer", "table", "mode", "where", "columns", "crs", "source_crs", "custom_crs"),
     *("encoding", "geometry", "csv", "dates_out_of_range", "sidecars"),
@@ -42,6 +42,6 @@ def file_specs(contract: VectorContract) -> list[dg.AssetSpec]:
         words="STAC item in pgSTAC, read back after loading.",
         zone="silver",
         kinds={"postgresql", "silver", "stac"},
-        code_version=CODE_VERSION,
+        code_version=profile_version(ITEM_CODE, item_choices(contract)),
     )
     return [validated, table, item]

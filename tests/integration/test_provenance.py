@@ -1,6 +1,7 @@
-"""What an item is made of: sidecars, whatever arrives first, and what is outdated.
+"""What an item is made of, what is outdated, and how complete it all is.
 
-geo_assets.sidecars, geo_resources.ledger_sidecars, geo_assets.lineage
+geo_assets.sidecars, geo_resources.ledger_sidecars, geo_assets.lineage,
+geo_assets.catalog.quality
 """
 
 import json
@@ -63,6 +64,14 @@ class RasterWorld(VectorWorld):
             if graph.get(key).is_partitioned
             and resolver.get_status(key, blob) is StaleStatus.STALE
         }
+
+    def materialize(self, key):
+        """A run of one asset that has no partitions."""
+        (self.silver.parent / "gold").mkdir(exist_ok=True)
+        job = self._defs.resolve_implicit_global_asset_job_def()
+        return job.get_subset(asset_selection={key}).execute_in_process(
+            instance=self.instance
+        )
 
     def item(self, blob):
         """Properties of its item, and the hrefs that it derives from."""
@@ -177,6 +186,32 @@ def test_a_hostile_sidecar_is_named_and_the_raster_is_made_without_it(world):
         "not readable as metadata (EXTERNAL_REFERENCE): read with h/a.tif"
     )
     assert "root:" not in json.dumps(rows["h/a.tif"]["facts"])
+
+
+def test_the_report_says_how_complete_the_items_are_as_they_say_themselves(world):
+    with world.database.transaction() as connection:
+        found = pgstac.search(connection, {"collections": ["rasters"], "limit": 99})
+    said = [one["properties"] for one in found["features"]]
+    scores = [one["strata:completeness"] for one in said]
+    assert len({*scores}) > 1  # items with and without a sensor
+    key = dg.AssetKey(["rasters", "quality"])
+    made = world.materialize(key)
+    (event,) = made.asset_materializations_for_node("rasters__quality")
+    numbers = {name: one.value for name, one in event.metadata.items()}
+    assert numbers["items"] == len(scores)
+    assert numbers["completeness % (mean)"] == round(sum(scores) / len(scores), 2)
+    assert numbers["completeness % (least)"] == min(scores)
+    (check,) = made.get_asset_check_evaluations()
+    assert check.passed == (min(scores) >= 50)
+
+    gold = world.silver.parent / "gold/rasters"
+    kept = json.loads((gold / "quality.json").read_text())
+    without = sum("sensor" in one["strata:missing"] for one in said)
+    assert kept["missing"]["sensor"] == without
+    assert kept["poorest"][0]["score"] == min(scores)
+    report = (gold / "quality.md").read_text()
+    assert report == numbers["report"]
+    assert f"| sensor | {without} |" in report
 
 
 def test_what_was_said_of_a_sidecar_outlives_a_change_of_the_contracts(world):
