@@ -10,6 +10,7 @@ import dagster as dg
 from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
+from geo_assets.integrity import build_integrity_asset
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
 from geo_resources.database import Database
@@ -30,6 +31,7 @@ from sensors.outcomes import build_outcome_sensors
 from sensors.schedules import (
     build_export_schedule,
     build_grid_schedules,
+    build_integrity_schedules,
     build_inventory_schedule,
     build_quality_schedule,
     build_retention_schedule,
@@ -121,6 +123,7 @@ def build_defs(
         assets=[
             janitor_spec(),
             build_retention_asset(names),
+            build_integrity_asset(),
             build_inventory_asset(router.contracts),
             build_cost_asset(),
         ],
@@ -135,6 +138,7 @@ def build_defs(
             build_quality_schedule(names),
             build_validation_schedule(router.contracts),
             build_export_schedule(router.contracts),
+            *build_integrity_schedules(),
             *build_grid_schedules(grids_of(tree)),
         ],
         resources=dict(resources),

@@ -285,6 +285,27 @@ def costs(
 
 
 @app.command()
+def repair(
+    share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of files and tables to read again."),
+    ] = 1.0,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is not as the ledger says, and the plan to mend it; --yes does it.
+
+    Exit 1 if something is wrong and was not mended.
+    """
+    from geo_cli.repair import run_repair
+    from geo_cli.report import print_repairs
+
+    mended = run_repair(Settings.from_environment(), share, apply=yes)
+    print_repairs(mended, done=yes, as_json=as_json)
+    raise typer.Exit(0 if all(one.done for one in mended) else 1)
+
+
+@app.command()
 def env() -> None:
     """Print exports for a shell: eval "$(strata env)" serves dagster, dg and psql."""
     from geo_cli.report import print_exports

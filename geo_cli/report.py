@@ -16,6 +16,7 @@ from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
     from geo_assets.contract import DatasetContract
+    from geo_assets.integrity import Mended
     from geo_cli.doctor import Finding
     from geo_cli.ingest import Outcome
 
@@ -159,6 +160,36 @@ def print_retention(counts: Mapping[str, int], *, done: bool, as_json: bool) -> 
         typer.echo(f"{count:>8}  {what}")
     if not done:
         typer.echo("a dry run: say --yes to do it")
+
+
+def print_repairs(mended: Sequence["Mended"], *, done: bool, as_json: bool) -> None:
+    """What is wrong, and what was, or would be, done about it."""
+    from geo_assets.integrity import REPAIRS
+
+    if as_json:
+        for one in mended:
+            repair = REPAIRS[one.finding.kind]
+            print_json({**one.finding._asdict(), "repair": repair, "done": one.done})
+        return
+    rows = (
+        (
+            one.finding.kind,
+            one.finding.thing,
+            one.finding.found,
+            one.finding.blob,
+            REPAIRS[one.finding.kind],
+            _mended(one, done=done),
+        )
+        for one in mended
+    )
+    columns = ("what", "where", "found", "source", "to mend", "")
+    print_table(columns, rows, empty="everything is as the ledger says")
+    if mended and not done:
+        typer.echo("a dry run: say --yes to do it")
+
+
+def _mended(one: "Mended", *, done: bool) -> str:
+    return ("done" if one.done else "NOT POSSIBLE") if done else ""
 
 
 def print_exports(settings: Settings) -> None:

@@ -21,6 +21,7 @@ EventType = Literal[
     "strata.run.failed",
     "strata.dataset.below_threshold",
     "strata.dataset.complete",
+    "strata.integrity.broken",
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import dagster as dg
 
 from geo_assets.catalog.assets import SUCCESS_RATE
+from geo_assets.integrity import INTEGRITY
 from geo_assets.liveness import WILL_RETRY_TAG
 from geo_resources import ledger_news
 from geo_resources.cloud_events import News
@@ -108,6 +109,7 @@ def news_of(
     counts = ledger_news.counts_of_run(connection, run.run_id)
     yield from ledger_news.rejected_files(connection, run.run_id)
     yield from below_threshold(instance, run.run_id)
+    yield from integrity_broken(instance, run.run_id)
     if run.status is dg.DagsterRunStatus.FAILURE:
         yield from run_failed(instance, run, counts)
     for dataset in counts:
@@ -137,6 +139,30 @@ def below_threshold(instance: dg.DagsterInstance, run_id: str) -> Iterator[News]
                     "good": said.get("good"),
                     "bad": said.get("bad"),
                     "share_good": said.get("share of good files"),
+                },
+            )
+
+
+def integrity_broken(instance: dg.DagsterInstance, run_id: str) -> Iterator[News]:
+    """News of each promise that the integrity watcher found broken in this run."""
+    for event, time in _events(
+        instance, run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ):
+        found = event.asset_check_evaluation_data
+        if found.asset_key == INTEGRITY and not found.passed:
+            said = {name: value.value for name, value in found.metadata.items()}
+            kind = found.check_name.removeprefix("no_")
+            yield News(
+                type="strata.integrity.broken",
+                about=(run_id, kind),
+                dataset=None,
+                subject=kind,
+                time=time,
+                data={
+                    "run_id": run_id,
+                    "kind": kind,
+                    "found": said.get("found"),
+                    "findings": said.get("findings"),
                 },
             )
 

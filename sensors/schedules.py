@@ -12,6 +12,7 @@ from geo_assets.catalog.validation import stac_check_key
 from geo_assets.contract import DatasetContract
 from geo_assets.grid_contract import HexGridContract
 from geo_assets.h3.specs import plan_runs
+from geo_assets.integrity import INTEGRITY
 from geo_assets.naming import grid_job
 from geo_assets.retention import RETENTION
 
@@ -20,6 +21,7 @@ INVENTORY_CRON = "41 3 * * *"
 VALIDATION_CRON = "11 4 * * 0"  # Sundays: it asks every item
 EXPORT_CRON = "31 4 * * *"
 QUALITY_CRON = "47 4 * * *"
+SAMPLE_CRON, WHOLE_CRON = "17 5 2-31 * *", "17 5 1 * *"  # all on the first of a month
 
 
 def build_retention_schedule() -> dg.ScheduleDefinition:
@@ -140,3 +142,27 @@ def build_quality_schedule(datasets: Iterable[str]) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
+
+
+def build_integrity_schedules() -> list[dg.ScheduleDefinition]:
+    """The integrity watcher: a sample each day, everything once a month."""
+    job = dg.define_asset_job(
+        "integrity",
+        selection=dg.AssetSelection.assets(INTEGRITY),
+        description="Asks whether everything is as the ledger says.",
+    )
+    whole = {"ops": {"__".join(INTEGRITY.path): {"config": {"share": 1.0}}}}
+    return [
+        dg.ScheduleDefinition(
+            name=name,
+            job=job,
+            cron_schedule=cron,
+            run_config=config,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        )
+        for name, cron, config in (
+            ("integrity_sample", SAMPLE_CRON, None),
+            ("integrity_whole", WHOLE_CRON, whole),
+        )
+    ]

@@ -6,25 +6,15 @@ geo_assets.catalog.quality
 
 import json
 from datetime import UTC, datetime, timedelta
-from zlib import crc32
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import (
-    CachingStaleStatusResolver,
-    StaleStatus,
-)
-from dagster._core.loader import LoadingContextForTest
 
 from geo_assets.contract import Stac
-from geo_assets.datasets import PROJECT, read_contracts
-from geo_assets.naming import item_id
-from geo_assets.raster.assets import build_raster_defs
+from geo_assets.datasets import read_contracts
 from geo_assets.routing import SENSOR_METADATA, Router
 from geo_resources import ledger, pgstac
-from tests.conftest import TEMPLATE, cloned_database, temporary_home
-from tests.e2e.platform import write_raster
-from tests.integration.vector_world import VectorWorld
+from tests.integration.raster_world import inboxes
 from tests.unit.sensing import sidecars as made
 
 pytestmark = pytest.mark.integration
@@ -33,65 +23,10 @@ BAND_4, BAND_5 = (f"in/{made.LANDSAT}_SR_B{n}.TIF" for n in (4, 5))
 MTL = f"in/{made.LANDSAT}_MTL.txt"
 
 
-class RasterWorld(VectorWorld):
-    """The inboxes, and how files get into them."""
-
-    def __init__(self, home, url, project, instance):
-        super().__init__(home, url, project, instance)
-        self.instance = instance
-
-    def put(self, blob, content=None, age=60):
-        """Write a blob; a raster if no content is given."""
-        path = self.place(blob)
-        if content is None:
-            write_raster(path, seed=crc32(blob.encode()), size=64)
-        else:
-            path.write_text(content, encoding="utf-8")
-        self.settle(blob, age)
-
-    def outdated(self, blob, **choices):
-        """Assets of a file that Dagster calls stale, if the inbox chose otherwise."""
-        (inbox,) = [one for one in read_contracts() if one.name == "rasters"]
-        contract = inbox.model_copy(update=choices)
-        given = dg.Definitions(resources=self.resources)
-        defs = dg.Definitions.merge(build_raster_defs(contract), given)
-        graph = defs.resolve_asset_graph()
-        loading = LoadingContextForTest(self.instance)
-        resolver = CachingStaleStatusResolver(self.instance, graph, loading)
-        return {
-            key.path[-1]
-            for key in graph.get_all_asset_keys()
-            if graph.get(key).is_partitioned
-            and resolver.get_status(key, blob) is StaleStatus.STALE
-        }
-
-    def materialize(self, key):
-        """A run of one asset that has no partitions."""
-        (self.silver.parent / "gold").mkdir(exist_ok=True)
-        job = self._defs.resolve_implicit_global_asset_job_def()
-        return job.get_subset(asset_selection={key}).execute_in_process(
-            instance=self.instance
-        )
-
-    def item(self, blob):
-        """Properties of its item, and the hrefs that it derives from."""
-        with self.database.transaction() as connection:
-            item = pgstac.get_item(connection, "rasters", item_id(blob))
-        links = [one for one in item["links"] if one["rel"] == "derived_from"]
-        return item["properties"], [one["href"].rpartition("/")[2] for one in links]
-
-
 @pytest.fixture(scope="module")
 def world(cluster):
-    quiet = {"telemetry": {"enabled": False}}
-    with (
-        temporary_home() as home,
-        cloned_database(cluster, TEMPLATE) as url,
-        dg.DagsterInstance.local_temp(str(home), overrides=quiet) as instance,
-    ):
-        world = RasterWorld(home, url, PROJECT, instance)
+    with inboxes(cluster) as world:
         yield world
-        world.close()
 
 
 def test_a_sidecar_that_is_there_is_read_and_its_row_says_with_what(world):

@@ -27,7 +27,8 @@ def test_checks_executed_by_hand_ask_the_cogs_and_the_catalogue_again(cluster):
             return world.ask_checks(dg.AssetKey(["rasters", thing]), "a.tif")
 
         assert ask("validated") == {"source_valid": True}
-        assert ask("item") == {"item_valid": True, "item_found": True}
+        good = {"item_valid": True, "item_found": True, "item_complete": True}
+        assert ask("item") == good
         sound = {"cog_valid": True, "pixels_identical": True}
         assert ask("cog_analysis") == ask("cog_archive") == sound
 

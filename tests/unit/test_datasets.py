@@ -82,6 +82,7 @@ def test_a_dataset_has_its_assets_checks_and_job():
         "dem/cog_archive",
         "dem/item",
         "dem/collection",
+        "dem/quality",
         "dem/stac_geoparquet",
         "dem/stac_static",
     }

@@ -1,0 +1,257 @@
+"""The ledger against what is really there: products, items, tables, and orphans.
+
+Every query gives findings and changes nothing. A file that a run is at work on is never
+among them. What storage holds is copied into a temporary table first, so that memory
+stays flat.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, LiteralString, NamedTuple, get_args
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+Kind = Literal[
+    "missing_blob",
+    "changed_bytes",
+    "dead_href",
+    "missing_item",
+    "missing_table",
+    "wrong_count",
+    "orphan_blob",
+    "orphan_item",
+    "orphan_table",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+OF_A_FILE: frozenset[Kind] = frozenset(KINDS[:6])  # mended by making it again
+MOST = 1_000  # findings of one kind that are told
+
+
+class Finding(NamedTuple):
+    """Something that is not as the ledger says.
+
+    Attributes:
+        dataset: whose; None if of none.
+        container, blob: the source that made it; None if nobody did.
+        thing: href, table, or collection and item.
+        found: what is there, for people.
+    """
+
+    kind: Kind
+    dataset: str | None
+    container: str | None
+    blob: str | None
+    thing: str
+    found: str
+
+
+class Stored(NamedTuple):
+    """A file of an item, as the item says it is."""
+
+    dataset: str
+    container: str
+    blob: str
+    href: str
+    checksum: str
+
+
+def keep_listing(
+    connection: "Connection", listing: Iterable[Sequence[tuple[str, int]]]
+) -> None:
+    """Keep what storage lists (href, bytes), for the rest of the transaction."""
+    connection.execute(_NEW_LISTING)
+    for page in listing:
+        with connection.cursor().copy("COPY pg_temp.stored FROM STDIN") as copy:
+            for row in page:
+                copy.write_row(row)
+    connection.execute("ANALYZE pg_temp.stored")
+
+
+_NEW_LISTING = """
+DROP TABLE IF EXISTS pg_temp.stored;
+CREATE TEMPORARY TABLE stored (href text NOT NULL, bytes bigint NOT NULL)
+ON COMMIT DROP
+"""
+
+
+def compare(connection: "Connection") -> list[Finding]:
+    """Findings of everything but pixels and rows; `keep_listing` comes before."""
+    queries: dict[Kind, LiteralString] = {
+        "missing_blob": _MISSING_BLOB,
+        "changed_bytes": _CHANGED_SIZE,
+        "dead_href": _DEAD_HREF,
+        "missing_item": _MISSING_ITEM,
+        "missing_table": _MISSING_TABLE,
+        "orphan_blob": _ORPHAN_BLOB,
+        "orphan_item": _ORPHAN_ITEM,
+        "orphan_table": _ORPHAN_TABLE,
+    }
+    return [
+        Finding(kind, *row)
+        for kind, query in queries.items()
+        for row in connection.execute(query, {"most": MOST})
+    ]
+
+
+_MISSING_BLOB = """
+SELECT l.dataset, l.container, l.blob, p ->> 'href', 'no such blob'
+FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS p
+WHERE p ? 'href' AND l.status <> 'running'
+    AND NOT EXISTS (SELECT FROM pg_temp.stored AS s WHERE s.href = p ->> 'href')
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_CHANGED_SIZE = """
+SELECT l.dataset, l.container, l.blob, s.href,
+    s.bytes || ' bytes instead of ' || (p ->> 'bytes')
+FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS p
+JOIN pg_temp.stored AS s ON s.href = p ->> 'href'
+WHERE l.status <> 'running' AND p ? 'bytes' AND (p ->> 'bytes')::bigint <> s.bytes
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_DEAD_HREF = """
+SELECT l.dataset, l.container, l.blob, asset ->> 'href',
+    'item ' || i.collection || '/' || i.id || ' leads to what nobody owns'
+FROM ops.product_owners AS o
+JOIN ops.ledger AS l ON l.id = o.ledger_id
+JOIN pgstac.items AS i ON o.digest = ops.digest('item:' || i.collection || '/' || i.id)
+CROSS JOIN jsonb_each(i.content -> 'assets') AS each (name, asset)
+WHERE l.status <> 'running' AND asset ->> 'href' NOT LIKE 'postgresql:%%'
+    AND NOT EXISTS (
+        SELECT FROM ops.product_owners AS owned
+        WHERE owned.digest = ops.digest(asset ->> 'href')
+    )
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_MISSING_ITEM = """
+SELECT l.dataset, l.container, l.blob, (p ->> 'collection') || '/' || (p ->> 'item'),
+    'pgSTAC has no such item'
+FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS p
+WHERE p ? 'item' AND l.status <> 'running' AND NOT EXISTS (
+    SELECT FROM pgstac.items AS i
+    WHERE i.collection = p ->> 'collection' AND i.id = p ->> 'item'
+)
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_MISSING_TABLE = """
+SELECT l.dataset, l.container, l.blob, p ->> 'table', 'no such table'
+FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS p
+WHERE p ? 'table' AND l.status <> 'running' AND to_regclass(
+    format('geo.%%I', substr(p ->> 'table', length('geo.') + 1))) IS NULL
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_ORPHAN_BLOB = """
+SELECT NULL, NULL, NULL, s.href, s.bytes || ' bytes that no file owns'
+FROM pg_temp.stored AS s
+WHERE NOT EXISTS (
+    SELECT FROM ops.product_owners AS o WHERE o.digest = ops.digest(s.href)
+) AND NOT EXISTS (
+    SELECT FROM ops.deletions AS d WHERE d.digest = ops.digest(s.href)
+)
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_ORPHAN_ITEM = """
+SELECT i.collection, NULL, NULL, i.collection || '/' || i.id, 'an item of no file'
+FROM pgstac.items AS i
+WHERE i.collection IN (SELECT DISTINCT dataset FROM ops.ledger) AND NOT EXISTS (
+    SELECT FROM ops.product_owners AS o
+    WHERE o.digest = ops.digest('item:' || i.collection || '/' || i.id)
+)
+ORDER BY 4 LIMIT %(most)s
+"""
+
+_ORPHAN_TABLE = """
+SELECT t.dataset, t.container, t.blob, 'geo.' || t.table_name, 'a table of no file'
+FROM ops.tables AS t
+WHERE NOT EXISTS (
+    SELECT FROM ops.product_owners AS o
+    WHERE o.digest = ops.digest('table:geo.' || t.table_name)
+        OR starts_with(o.uri, 'table:geo.' || t.table_name || '#')
+)
+ORDER BY 4 LIMIT %(most)s
+"""
+
+
+def sampled_files(connection: "Connection", share: float, salt: str) -> list[Stored]:
+    """Files of a share of all items, with their checksums; another share per salt."""
+    from psycopg.rows import class_row
+
+    bound = {"share": share, "salt": salt}
+    with connection.cursor(row_factory=class_row(Stored)) as cursor:
+        return cursor.execute(_SAMPLED_FILES, bound).fetchall()
+
+
+# A number below 2^31 of the row and the salt: the same files all day, others tomorrow.
+_SAMPLED_FILES = """
+SELECT l.dataset, l.container, l.blob, asset ->> 'href' AS href,
+    substr(asset ->> 'file:checksum', 5) AS checksum
+FROM ops.product_owners AS o
+JOIN ops.ledger AS l ON l.id = o.ledger_id
+JOIN pgstac.items AS i ON o.digest = ops.digest('item:' || i.collection || '/' || i.id)
+CROSS JOIN jsonb_each(i.content -> 'assets') AS each (name, asset)
+WHERE l.status <> 'running' AND asset ? 'file:checksum' AND EXISTS (
+        SELECT FROM ops.product_owners AS owned
+        WHERE owned.digest = ops.digest(asset ->> 'href')
+    )
+    AND (hashtextextended(%(salt)s || l.id, 0) & 2147483647)
+        < %(share)s::float8 * 2147483648
+ORDER BY l.id, 4
+"""
+
+
+def count_rows(connection: "Connection", share: float, salt: str) -> list[Finding]:
+    """Tables of a share of all that do not hold the rows they should; each is read."""
+    from psycopg import sql
+
+    found = []
+    tables = connection.execute(_TABLES, {"share": share, "salt": salt}).fetchall()
+    for name, dataset, container, blob, expected in tables:
+        query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("geo", name))
+        row = connection.execute(query).fetchone()
+        rows = row[0] if row else 0
+        if rows != expected:
+            words = f"{rows} rows instead of {expected}"
+            one = Finding("wrong_count", dataset, container, blob, f"geo.{name}", words)
+            found.append(one)
+    return found
+
+
+_TABLES = """
+SELECT t.table_name, t.dataset, t.container, t.blob, t.rows
+FROM ops.tables AS t
+WHERE to_regclass(format('geo.%%I', t.table_name)) IS NOT NULL
+    AND (hashtextextended(%(salt)s || t.table_name, 0) & 2147483647)
+        < %(share)s::float8 * 2147483648
+ORDER BY 1
+"""
+
+
+def make_again(connection: "Connection", container: str, blob: str) -> int:
+    """Let a file wait again, and make all of it anew; 0 if it is not there any more."""
+    return connection.execute(_MAKE_AGAIN, [container, blob]).rowcount
+
+
+_MAKE_AGAIN = """
+UPDATE ops.ledger SET
+    status = 'pending', run_key = NULL, requested_at = NULL, retry_after = NULL,
+    facts = facts - 'versions'
+WHERE container = %s AND ops.digest(blob) = ops.digest(%s)
+    AND present AND status = 'accepted'
+"""
+
+
+def delete_orphan(connection: "Connection", href: str) -> int:
+    """Note an orphan for the janitor, who deletes what nobody owns by then."""
+    return connection.execute(_DELETE_ORPHAN, [href]).rowcount
+
+
+_DELETE_ORPHAN = """
+INSERT INTO ops.deletions (href, container, blob, reason, requested_at)
+VALUES (%s, '', '', 'orphan', now())
+ON CONFLICT (digest) DO NOTHING
+"""
