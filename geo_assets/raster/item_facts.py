@@ -96,7 +96,9 @@ def _thumbnail_asset(task: RasterTask, facts: RasterFacts) -> ThumbnailAsset | N
 
 def _operations(task: RasterTask, facts: RasterFacts) -> tuple[str, ...]:
     """What was done to the pixels, in order, for people."""
-    warped = f"warped to {task.contract.crs}" if task.contract.crs else None
+    made = facts.tier_pass
+    moved = made is not None and made.transform != facts.profile.transform
+    warped = f"warped to {task.contract.crs}" if task.contract.crs and moved else None
     tiers = (
         f"{tier} COG ({cog.compression}, predictor {cog.predictor})"
         for tier, cog in facts.cogs.items()

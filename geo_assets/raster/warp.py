@@ -1,21 +1,28 @@
 """How a raster is warped to another CRS."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import pyproj
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform
 
+from geo_assets.errors import BadCrsError
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.tiers import overview_resampling
 from geo_assets.raster.validity import Missing
+from geo_assets.raster.warp_grid import pixel_scale, plan_grid
 
 WARP_MEMORY_MB = 128  # of one view; GDAL cuts larger windows
+# GDAL interpolates positions, anew in every block of 512 pixels: with its own eighth of
+# a pixel lines break at the edges of blocks; a hundredth costs next to nothing
+TOLERANCE_PIXELS = 0.01
+HALF_TURN, SLACK = 180.0, 1e-6  # degrees
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class WarpPlan:
 
     Attributes:
         missing: "mask" stands for a mask that the warper computes.
+        scale: of the kernel, along columns and rows; the same for every block.
     """
 
     crs: CRS
@@ -34,6 +42,7 @@ class WarpPlan:
     missing: Missing
     nodata: int | float | None
     source: dict[str, Any]
+    scale: tuple[float, float]
 
     def open(self, dataset: DatasetReader) -> WarpedVRT:
         """A warped view of an open dataset; its last band is the mask, if any."""
@@ -47,52 +56,83 @@ class WarpPlan:
             src_nodata=self.nodata,
             nodata=self.nodata,
             add_alpha=self.missing == "mask",
+            tolerance=TOLERANCE_PIXELS,
             warp_mem_limit=WARP_MEMORY_MB,
+            XSCALE=self.scale[0],
+            YSCALE=self.scale[1],
             **self.source,
         )
 
 
 def plan_warp(
     dataset: DatasetReader, profile: RasterProfile, target_crs: str
-) -> WarpPlan:
+) -> WarpPlan | None:
     """Plan to warp a raster: from its grid, else from its GCPs, else from its RPCs.
 
-    Class codes are sampled (nearest), all else is bilinear. Pixels outside the source
-    become nodata where the raster has a value for it (NaN for floats), else they are
-    marked by alpha or by a mask.
+    None if its grid is in the target CRS already: its pixels stay as they are. Class
+    codes are sampled (nearest), all else is bilinear. Pixels outside the source become
+    nodata where the raster has a value for it (NaN for floats), else they are marked
+    by alpha or by a mask.
     """
     crs = CRS.from_user_input(target_crs)
-    geometry, size = _source_geometry(dataset)
-    transform, width, height = calculate_default_transform(
-        geometry.get("src_crs", dataset.crs),
-        crs,
-        dataset.width,
-        dataset.height,
-        **size,
-    )
+    source_crs, control = _source_geometry(dataset)
+    if not control and source_crs == crs:
+        return None
+    grid = plan_grid(dataset, crs, source_crs, control)
     missing, nodata = _edges(dataset, profile)
     sampled = overview_resampling(profile) == "nearest"
     return WarpPlan(
         crs=crs,
-        transform=transform,
-        width=int(width or 0),
-        height=int(height or 0),
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
         resampling=Resampling.nearest if sampled else Resampling.bilinear,
         missing=missing,
         nodata=nodata,
-        source=geometry,
+        source={"src_crs": source_crs} if control else _wrapped(dataset, source_crs),
+        scale=(1.0, 1.0) if control else pixel_scale(dataset, crs, source_crs, grid),
     )
 
 
-def _source_geometry(dataset: DatasetReader) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the warped view, and where the source lies for its extent."""
+def _wrapped(dataset: DatasetReader, crs: CRS) -> dict[str, Any]:
+    """Options that find the longitudes of a raster that runs on beyond 180 degrees.
+
+    Raises:
+        BadCrsError: PROJ cannot name the datum and such longitudes at once.
+    """
+    west, _, east, _ = dataset.bounds
+    if not crs.is_geographic or (
+        west >= -HALF_TURN - SLACK and east <= HALF_TURN + SLACK
+    ):
+        return {}
+    plain = pyproj.CRS.from_wkt(crs.to_wkt())
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # what is lost
+        text = f"{plain.to_proj4()} +lon_wrap={(west + east) / 2:.9f}"
+    places = [
+        pyproj.Transformer.from_crs("OGC:CRS84", one, always_xy=True).transform(
+            (west + east) / 2, 0.0
+        )
+        for one in (plain, text)
+    ]
+    (lon, lat), (wrapped_lon, wrapped_lat) = places
+    shift = math.remainder(lon - wrapped_lon, 2 * HALF_TURN)
+    if max(abs(shift), abs(lat - wrapped_lat)) > SLACK:
+        raise BadCrsError(
+            "A raster in this datum cannot be warped across the antimeridian.",
+            found=f"{plain.name}, longitudes {west:g} to {east:g}",
+            expected="longitudes within -180 to 180, or WGS 84",
+        )
+    return {"src_crs": CRS.from_user_input(text)}
+
+
+def _source_geometry(dataset: DatasetReader) -> tuple[CRS, dict[str, Any]]:
+    """CRS of the source, and the control points or RPCs that place it, if any do."""
     gcps, gcps_crs = dataset.gcps
     if gcps:
-        return {"src_crs": gcps_crs}, {"gcps": gcps}
+        return gcps_crs, {"gcps": gcps}
     if dataset.rpcs and dataset.crs is None:
-        return {"src_crs": CRS.from_epsg(4326)}, {"rpcs": dataset.rpcs}
-    left, bottom, right, top = dataset.bounds
-    return {}, {"left": left, "bottom": bottom, "right": right, "top": top}
+        return CRS.from_epsg(4326), {"rpcs": dataset.rpcs}
+    return dataset.crs, {}
 
 
 def _edges(
