@@ -22,6 +22,7 @@ TierChoice = Literal["visualization", "analysis", "archive", "both", "all"]
 TIERS: tuple[TierName, ...] = ("visualization", "analysis", "archive")
 CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
+TAKEN_NAMES = frozenset({"queries"})
 TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
 
 Criterion = Literal[
@@ -170,6 +171,14 @@ class DatasetContract(Contract):
     quality: Quality = Quality()
     """How complete items are expected to be."""
 
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in TAKEN_NAMES:
+            message = f"{name!r} is a folder and a group of the platform's own"
+            raise ValueError(message)
+        return name
+
     @property
     def inactive(self) -> tuple[str, ...]:
         """Attributes that are understood and kept, but that nothing acts on yet."""
@@ -303,6 +312,28 @@ class RowBounds(Contract):
     """Most rows; no bound if omitted."""
 
 
+class TileRules(Contract):
+    """How vector tiles are made of a table."""
+
+    min_zoom: Annotated[int, Field(ge=0, le=22)] = 0
+    """Lowest zoom."""
+    max_zoom: Annotated[int, Field(ge=0, le=22)] | None = None
+    """Highest zoom. Omitted: found by the data's density, so that it holds all."""
+    simplification: float = Field(default=1, gt=0, le=100)
+    """Multiplies the tolerance to which lines are simplified below the highest zoom."""
+    attributes: list[str] = []
+    """Columns of the table that the tiles carry; all if empty."""
+    crowded: Literal["drop", "coalesce"] = "drop"
+    """Features of a tile that is too large: the densest are left out, or merged."""
+
+    @model_validator(mode="after")
+    def _zooms_are_a_range(self) -> Self:
+        if self.max_zoom is not None and self.max_zoom < self.min_zoom:
+            message = f"`max_zoom` {self.max_zoom} is below `min_zoom` {self.min_zoom}"
+            raise ValueError(message)
+        return self
+
+
 class VectorContract(DatasetContract):
     """A dataset of vector files, loaded into PostGIS."""
 
@@ -335,7 +366,9 @@ class VectorContract(DatasetContract):
     sidecars: bool = False
     """Shapefiles may lie as loose blobs (.shp, .shx, .dbf, .prj) under one prefix."""
     exports: list[Literal["geoparquet", "pmtiles"]] = []
-    """Products in gold."""
+    """Products in gold, of each table of the dataset."""
+    tiles: TileRules = TileRules()
+    """How `pmtiles` are made."""
     rows: RowBounds = RowBounds()
     """How many rows a file is expected to bring."""
     limits: VectorLimits = VectorLimits()
@@ -366,8 +399,3 @@ class VectorContract(DatasetContract):
     def is_shared(self) -> bool:
         """Whether the rows of several files lie in one table."""
         return self.table is not None and self.mode != "replace_table"
-
-    @property
-    def inactive(self) -> tuple[str, ...]:
-        """Attributes that are understood and kept, but that nothing acts on yet."""
-        return tuple(name for name in ("exports",) if getattr(self, name))

@@ -144,9 +144,11 @@ class VectorDataset(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks and the job of the dataset."""
         del context
+        from geo_assets.gold.assets import build_export_defs
         from geo_assets.vector.assets import build_vector_defs
 
-        return build_vector_defs(self.contract)
+        made = build_vector_defs(self.contract)
+        return dg.Definitions.merge(made, build_export_defs(self.contract))
 
 
 @dg.scaffold_with(HexGridScaffolder)

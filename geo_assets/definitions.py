@@ -11,6 +11,8 @@ from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
 from geo_assets.integrity import build_integrity_asset
+from geo_assets.gold.recipes import kinds_of
+from geo_assets.naming import exports_job
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
 from geo_resources.database import Database
@@ -25,6 +27,7 @@ from geo_resources.settings import Settings
 from geo_resources.storage import Storage
 from geo_resources.webhook import Webhooks
 from sensors.arrivals import build_arrivals_sensor
+from sensors.exports import build_exports_sensor
 from sensors.feed import build_feed_sensor
 from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
@@ -119,6 +122,8 @@ def build_defs(
         one.name for one in router.contracts if one.on_delete == "unpublish"
     }
     names = [one.name for one in router.contracts]
+    exporting = {exports_job(one.name) for one in router.contracts if kinds_of(one)}
+    export_jobs = [one for one in [*(datasets.jobs or ())] if one.name in exporting]
     platform = dg.Definitions(
         assets=[
             janitor_spec(),
@@ -130,6 +135,7 @@ def build_defs(
         sensors=[
             *arrivals,
             build_janitor(interval, unpublishing),
+            build_exports_sensor(router.contracts, (), export_jobs, interval),
             *build_message_sensors(settings, router, datasets),
         ],
         schedules=[

@@ -139,6 +139,24 @@ def table_name(dataset: str, blob: str, layer: str | None) -> str:
     return f"{slug[:_TABLE_WORDS].strip('_')}_{digest}"
 
 
+def export_name(dataset: str, subject: str, suffix: str) -> str:
+    """Blob name in gold of what is made of a whole table, or by a query.
+
+    >>> export_name("parcels", "parcels", ".parquet")
+    'parcels/parcels.parquet'
+    """
+    return f"{dataset}/{subject}{suffix}"
+
+
+def exports_job(dataset: str) -> str:
+    """Name of the job that brings a dataset's exports up to date.
+
+    >>> exports_job("parcels")
+    'parcels__exports'
+    """
+    return f"{dataset}__exports"
+
+
 def files_job(dataset: str) -> str:
     """Name of the job that takes a dataset's files to the catalogue.
 

@@ -119,10 +119,15 @@ class Database(dg.ConfigurableResource):
             "idle_ms": str(round(_IDLE_S * 1000)),
         }
 
+    @property
+    def address(self) -> str:
+        """URL of libpq's form, password included: for drivers of other kinds."""
+        return self.url or Settings.from_environment().require_database_url()
+
     def _engine(self) -> "Engine":
         if self._pool is None:
-            url = self.url or Settings.from_environment().require_database_url()
-            self._pool = _build_engine(url, self.application_name, self.pool_size)
+            name = self.application_name
+            self._pool = _build_engine(self.address, name, self.pool_size)
         return self._pool
 
 

@@ -1,0 +1,1 @@
+"""Gold: what is made of whole tables, and by queries over them."""
