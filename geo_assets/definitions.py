@@ -10,8 +10,8 @@ import dagster as dg
 from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
-from geo_assets.integrity import build_integrity_asset
 from geo_assets.gold.recipes import kinds_of
+from geo_assets.integrity import build_integrity_asset
 from geo_assets.naming import exports_job
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
