@@ -130,6 +130,14 @@ def print_exports(done: Sequence["Exported"], *, as_json: bool) -> None:
     print_table(columns, rows, empty="there is no collection")
 
 
+def print_loaded(collection: str, items: int, *, as_json: bool) -> None:
+    """What was loaded."""
+    if as_json:
+        print_json({"collection": collection, "items": items})
+    else:
+        typer.echo(f"{items} items are in {collection}")
+
+
 def print_deleted(collection: str, items: int, *, done: bool, as_json: bool) -> None:
     """What went, or would go, with a collection."""
     if as_json:

@@ -89,6 +89,32 @@ def export_catalogue(
     return done
 
 
+def load_catalogue(
+    settings: Settings, collection_file: Path, items_file: Path
+) -> tuple[str, int]:
+    """Put a collection from elsewhere, and load its items; its id, and how many.
+
+    Raises:
+        ServiceError: it is the collection of a dataset, or one of the files is no STAC.
+    """
+    import orjson
+
+    from geo_assets.datasets import read_contracts
+    from geo_resources import pgstac
+    from geo_resources.pgstac_bulk import bulk_load
+
+    try:
+        collection = orjson.loads(collection_file.read_bytes())
+        name = collection["id"]
+        if name in {one.name for one in read_contracts()}:
+            raise ServiceError(f"{name} is a dataset: its items belong to files")
+        with transaction(settings, LOADER) as connection, items_file.open("rb") as file:
+            pgstac.put_collection(connection, collection)
+            return name, bulk_load(connection, name, map(orjson.loads, file))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServiceError(f"not STAC: {error}") from error
+
+
 def delete_collection(settings: Settings, collection: str, *, apply: bool) -> int:
     """Delete a collection; how many items went, or would go, with it.
 

@@ -1,5 +1,6 @@
 """`strata stac`: the catalogue from the command line. Thin, as `main.py` is."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from geo_resources.settings import Settings
 
 stac = typer.Typer(
     name="stac",
-    help="The STAC catalogue: search, validate, export, delete a collection.",
+    help="The STAC catalogue: search, validate, export, load, delete.",
     no_args_is_help=True,
 )
 
@@ -105,6 +106,28 @@ def export(
     settings = Settings.from_environment()
     done = export_catalogue(settings, collections or (), FORMS[form])
     print_exports(done, as_json=as_json)
+
+
+@stac.command()
+def load(
+    collection: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Collection, as JSON.")
+    ],
+    items: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Items, one per line.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Take a catalogue from elsewhere: its collection, and its items at once.
+
+    All of it or nothing; what is there of the same ids is replaced. Refused for the
+    collection of a dataset, whose items belong to files.
+    """
+    from geo_cli.print_catalogue import print_loaded
+    from geo_cli.stac import load_catalogue
+
+    name, count = load_catalogue(Settings.from_environment(), collection, items)
+    print_loaded(name, count, as_json=as_json)
 
 
 @stac.command()

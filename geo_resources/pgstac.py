@@ -322,3 +322,12 @@ def _tolerance(key: str, inherited: float) -> float:
 
 def _dump(value: object) -> str:
     return json.dumps(value, allow_nan=False)
+
+
+def without_nulls(value: Any) -> Any:  # noqa: ANN401 # JSON of any depth
+    """The value without members that are null, as pgSTAC keeps it."""
+    if isinstance(value, dict):
+        return {k: without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [without_nulls(one) for one in value]
+    return value

@@ -5,10 +5,10 @@ As in `pgstac.py`, the caller's transaction holds everything and nothing is comm
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from geo_resources.pgstac import Json, in_pgstac, search
+from geo_resources.pgstac import Json, in_pgstac, search, without_nulls
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -92,17 +92,9 @@ def _base_item(connection: "Connection", collection_id: str, tag: object) -> Jso
 def _hydrate(base: Json, item: Json) -> Json:
     from hydraters import hydrate
 
-    whole = _without_nulls(hydrate(base, item, strip_unmatched_markers=True))
+    whole = without_nulls(hydrate(base, item, strip_unmatched_markers=True))
     whole["properties"].setdefault("datetime", None)
     return whole
-
-
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 # JSON of any depth
-    if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
-    return value
 
 
 def count_items(connection: "Connection", collection_id: str) -> int | None:

@@ -145,7 +145,30 @@ def parse_filter(text: str) -> dict[str, Any]:
         found.validate()
     except (cql2.ParseError, cql2.ValidationError, ValueError) as error:
         raise SearchError(f"not CQL2: {error}") from error
-    return found.to_json()
+    return _boxes_as_polygons(found.to_json())
+
+
+def _boxes_as_polygons(value: Any) -> Any:  # noqa: ANN401 # JSON of any depth
+    """CQL2's `BBOX(...)` as GeoJSON: pgSTAC takes no other form."""
+    if isinstance(value, list):
+        return [_boxes_as_polygons(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"bbox"}:
+        return _polygon(*parse_bbox(",".join(map(str, value["bbox"]))))
+    return {key: _boxes_as_polygons(part) for key, part in value.items()}
+
+
+def _polygon(west: float, south: float, east: float, north: float) -> dict[str, Any]:
+    """A box; one that crosses the antimeridian in two parts."""
+    spans = [(west, MOST_LONGITUDE), (-MOST_LONGITUDE, east)]
+    spans = [(west, east)] if west <= east else spans
+    rings = [
+        [[a, south], [b, south], [b, north], [a, north], [a, south]] for a, b in spans
+    ]
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings}
+    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
 
 
 def _sort(field: str) -> dict[str, str]:

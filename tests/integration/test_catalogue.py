@@ -16,6 +16,7 @@ from geo_assets.catalog.export import (
     export_geoparquet,
     export_static,
 )
+from geo_assets.catalog.search import search_body
 from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.catalog.validation import (
     Schemas,
@@ -135,6 +136,22 @@ def test_a_search_goes_on_over_pages_to_the_end_and_no_further(database):
         assert found(0) == []
         assert found(None, ids=["nobody"]) == []
         assert found(None, bbox=[9.5, 50, 10.5, 51], ids=["a", "c"]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("cql2", "found"),
+    [
+        ("eo:cloud_cover < 3", ["c"]),
+        ("s_intersects(geometry, BBOX(9.5, 50, 10.5, 51)) OR id = 'c'", ["a", "c"]),
+        ("s_intersects(geometry, BBOX(11.2, 50, 9.5, 51)) AND id < 'b'", []),
+        ("datetime < TIMESTAMP('2024-01-15T00:00:00Z')", ["r"]),
+        ("title LIKE 'C%'", ["c"]),
+    ],
+)
+def test_a_filter_in_words_means_the_same_to_pgstac(database, cql2, found):
+    body = search_body(collections=["dem"], cql2=cql2, sort_by=["id"])
+    with database.transaction() as connection:
+        assert [one["id"] for one in search_items(connection, body, None)] == found
 
 
 def test_a_broken_item_is_found_among_all_and_named(database, tmp_path):

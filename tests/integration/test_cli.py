@@ -450,3 +450,29 @@ def test_the_catalogue_is_searched_validated_exported_and_deleted(settings):
 
     assert "would delete" in strata(settings, "stac", "delete", "dem").stdout
     assert "dem" in strata(settings, "stac", "validate", check=1).stdout, "a dry run"
+
+
+def test_a_catalogue_from_elsewhere_is_loaded_whole_or_not_at_all(settings, tmp_path):
+    foreign, items = tmp_path / "collection.json", tmp_path / "items.ndjson"
+    foreign.write_text(json.dumps(collection("foreign")))
+
+    def write(*found):
+        items.write_text("\n".join(json.dumps(one) for one in found))
+
+    good = [item(name) | {"collection": "foreign"} for name in "ab"]
+    write(*good, item("c"))
+    wrong = strata(settings, "stac", "load", str(foreign), str(items), check=1)
+    assert "c is of collection dem" in wrong.stderr
+    with transaction(settings) as connection:
+        assert pgstac.get_collection(connection, "foreign") is None
+
+    write(*good)
+    done = strata(settings, "stac", "load", str(foreign), str(items), "--json")
+    assert json.loads(done.stdout) == {"collection": "foreign", "items": 2}
+    found = strata(settings, "stac", "search", "-c", "foreign", "--json")
+    assert len(found.stdout.splitlines()) == 2
+    strata(settings, "stac", "delete", "foreign", "--yes")
+
+    foreign.write_text(json.dumps(collection("rasters")))
+    refused = strata(settings, "stac", "load", str(foreign), str(items), check=1)
+    assert "is a dataset" in refused.stderr

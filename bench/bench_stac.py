@@ -1,0 +1,241 @@
+"""Bulk loads into pgSTAC against pypgstac, and searches in what was loaded.
+
+    python bench/bench_stac.py [--items 10000 100000] [--searches 60]
+
+Both read the same file of items, line by line, into a fresh collection of their own,
+in a process that has imported what it needs; ours takes its turn first and last, and
+the better of the two counts for neither: all are shown. Searches are those of a page
+of 10; the floor is `SELECT` of ten ids from the same collection, by the same session.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from machine import machine
+from psycopg import Connection
+from psycopg_pool import ConnectionPool
+from stack import Folder, Stack, temporary_home
+
+from geo_resources import pgstac
+from geo_resources.database import Database
+from geo_resources.pgstac_bulk import bulk_load
+
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+TIERS = ("visualization", "analysis", "archive")
+Json = dict[str, Any]
+
+
+def collection(name: str) -> Json:
+    """A collection that says what our tiers are."""
+    assets = {tier: {"type": COG, "roles": ["data"], "title": tier} for tier in TIERS}
+    return {
+        "type": "Collection",
+        "stac_version": "1.1.0",
+        "id": name,
+        "description": "bench",
+        "license": "other",
+        "links": [],
+        "extent": {
+            "spatial": {"bbox": [[-180, -90, 180, 90]]},
+            "temporal": {"interval": [[None, None]]},
+        },
+        "item_assets": assets,
+    }
+
+
+def item(name: str, number: int) -> Json:
+    """A scene as ours are: three tiers, four bands with statistics."""
+    west, south = (number * 7.31) % 358 - 179, (number * 3.17) % 160 - 80
+    ring = [[west, south], [west + 1, south], [west + 1, south + 1], [west, south]]
+    time_text = f"20{10 + number % 15}-{1 + number % 12:02}-{1 + number % 28:02}"
+    bands = [
+        {
+            "name": f"B{band}",
+            "data_type": "uint16",
+            "nodata": 0,
+            "eo:common_name": color,
+            "statistics": {
+                "minimum": 1,
+                "maximum": 9000 + number % 100,
+                "mean": 1000.5 + number % 97,
+                "stddev": 321.25,
+                "count": 120_560_400,
+                "valid_percent": 100.0,
+            },
+        }
+        for band, color in enumerate(("blue", "green", "red", "nir"), 2)
+    ]
+    assets = {
+        tier: {
+            "href": f"az://silver/{name}/scene_{number}/{tier}.tif",
+            "type": COG,
+            "roles": ["data"],
+            "title": tier,
+            "file:size": 100_000_000 + number,
+            "file:checksum": f"1220{number:064x}",
+            "bands": bands,
+        }
+        for tier in TIERS
+    }
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": [],
+        "id": f"scene_{number}",
+        "collection": name,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [west, south, west + 1, south + 1],
+        "links": [{"rel": "collection", "href": f"../../{name}"}],
+        "properties": {
+            "datetime": f"{time_text}T10:00:00Z",
+            "eo:cloud_cover": number % 100,
+            "proj:code": f"EPSG:326{1 + number % 60:02}",
+            "gsd": 10,
+            "platform": "sentinel-2a",
+        },
+        "assets": assets,
+    }
+
+
+def write_items(path: Path, name: str, count: int) -> None:
+    """One item per line."""
+    with path.open("wb") as file:
+        for number in range(count):
+            file.write(orjson.dumps(item(name, number)) + b"\n")
+
+
+def load_with_pypgstac(url: str, path: Path) -> None:
+    """As `pypgstac load items FILE` does it: insert, the fastest of its modes."""
+    from pypgstac.db import PgstacDB
+    from pypgstac.load import Loader, Methods
+
+    with (
+        ConnectionPool[Connection](url, min_size=0, max_size=1) as pool,
+        PgstacDB(pool=pool) as db,
+    ):
+        Loader(db).load_items(str(path), Methods.insert)
+
+
+def load_with_strata(url: str, path: Path, name: str) -> None:
+    """Insert or replace, counted and compared."""
+    database = Database(url=url, statement_timeout_s=3600)
+    with path.open("rb") as file, database.transaction() as connection:
+        bulk_load(connection, name, map(orjson.loads, file))
+    database.close()
+
+
+def measure_loads(url: str, folder: Path, count: int) -> Iterator[str]:
+    """Lines of the table for one number of items."""
+    seconds: dict[str, list[float]] = {"strata": [], "pypgstac": []}
+    for turn, kind in enumerate(("strata", "pypgstac", "pypgstac", "strata")):
+        name = f"bench_{count}_{turn}"
+        path = folder / f"{name}.ndjson"
+        write_items(path, name, count)
+        with Database(url=url).transaction() as connection:
+            pgstac.ensure_collection(connection, collection(name))
+        begin = time.perf_counter()
+        if kind == "strata":
+            load_with_strata(url, path, name)
+        else:
+            load_with_pypgstac(url, path)
+        seconds[kind].append(time.perf_counter() - begin)
+        path.unlink()
+    ours, theirs = seconds["strata"], seconds["pypgstac"]
+    ratio = sum(ours) / sum(theirs)
+    yield (
+        f"| {count} | {_all(theirs)} | {_all(ours)} "
+        f"| {sum(ours) / 2 / count * 1e6:.0f} | **{ratio:.2f}** |"
+    )
+
+
+def _all(seconds: list[float]) -> str:
+    return ", ".join(f"{one:.1f}" for one in seconds)
+
+
+def square(west: float, south: float, edge: float) -> Json:
+    """A polygon."""
+    east, north = west + edge, south + edge
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def measure_searches(url: str, count: int, times: int) -> Iterator[str]:
+    """Lines of the table of searches."""
+    name = f"bench_{count}_0"
+    kinds: dict[str, Callable[[int], Json]] = {
+        "box of 5 degrees": lambda n: {"bbox": [x := n * 5 - 170, -20, x + 5, -15]},
+        "a month": lambda n: {"datetime": f"2015-{n % 12 + 1:02}-01T00:00:00Z/.."},
+        "a property": lambda n: {
+            "filter": {"op": "=", "args": [{"property": "eo:cloud_cover"}, n]}
+        },
+        "CQL2: clouds and box": lambda n: {
+            "filter": {
+                "op": "and",
+                "args": [
+                    {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]},
+                    {
+                        "op": "s_intersects",
+                        "args": [
+                            {"property": "geometry"},
+                            square(n - 100, -40, 40),
+                        ],
+                    },
+                ],
+            }
+        },
+    }
+    database = Database(url=url)
+    for words, body in kinds.items():
+        spent, floor = [], []
+        with database.transaction() as connection:
+            for number in range(times):
+                wanted = {**body(number), "collections": [name], "limit": 10}
+                begin = time.perf_counter()
+                found = pgstac.search(connection, wanted)["features"]
+                spent.append(time.perf_counter() - begin)
+                ids = [one["id"] for one in found]
+                begin = time.perf_counter()
+                pgstac.get_items(connection, name, ids)
+                floor.append(time.perf_counter() - begin)
+        p50, p95 = statistics.median(spent), statistics.quantiles(spent, n=20)[-1]
+        yield (
+            f"| {count} | {words} | **{p50 * 1e3:.0f}** | {p95 * 1e3:.0f} "
+            f"| {statistics.median(floor) * 1e3:.0f} |"
+        )
+    database.close()
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--searches", type=int, default=60)
+    arguments = parser.parse_args()
+    with temporary_home() as home, tempfile.TemporaryDirectory() as folder:
+        stack = Stack(home, Folder(home), web=False)
+        try:
+            stack.up()
+            url = stack.settings.require_database_url()
+            print("| items | pypgstac, s | ours, s | ours, us per item | ratio |")
+            print(f"|{' --- |' * 5}", flush=True)
+            for count in arguments.items:
+                for line in measure_loads(url, Path(folder), count):
+                    print(line, flush=True)
+            print("\n| items | search | p50, ms | p95, ms | the same items by id, ms |")
+            print(f"|{' --- |' * 5}", flush=True)
+            for count in arguments.items:
+                for line in measure_searches(url, count, arguments.searches):
+                    print(line, flush=True)
+        finally:
+            stack.down()
+    print(f"\n{machine('pypgstac', 'psycopg')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Very many STAC items into one collection, as fast as PostgreSQL takes them.
+
+For catalogues that are moved or built anew; batches of a run go by `pgstac.load_items`,
+which reads back every member. Here the rows are made in this process, in the form that
+pgSTAC's own loader gives them, copied, counted and compared as a whole.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from geo_resources.pgstac import (
+    ItemsLostError,
+    Json,
+    in_pgstac,
+    load_items,
+    without_nulls,
+)
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+CHUNK = 2_000  # items in memory
+SLOW_CHUNK = 200  # of a collection that is cut by time, which takes the slow way
+STORED_APART = ("id", "collection", "geometry", "type", "pgstac:base_item")
+_WGS84 = 4326
+
+
+class _Target(NamedTuple):
+    """Where the items of a collection go.
+
+    Attributes:
+        base_item: what all items have in common, and is left out of each.
+        base_item_id: its number; None before the collection was ever edited.
+        is_cut: whether a partition is of a year or month only.
+    """
+
+    collection: str
+    partition: str
+    base_item: Json
+    base_item_id: int | None
+    is_cut: bool
+
+
+def bulk_load(
+    connection: "Connection", collection_id: str, items: Iterable[Json]
+) -> int:
+    """Insert or replace the items; how many different ones there were.
+
+    Of items with the same id the last counts. Memory is that of some thousand items.
+    Loads of one collection wait for each other until the transaction ends.
+
+    Raises:
+        ItemsLostError: not every item is in the catalogue; roll back.
+        LookupError: there is no such collection, or it is not committed yet.
+        ValueError: an item belongs elsewhere, has no geometry, or holds NaN or a time
+            without meaning.
+    """
+    with in_pgstac(connection, lock=collection_id):
+        target = _find_target(connection, collection_id)
+        if target.is_cut:
+            return _load_slowly(connection, collection_id, items)
+        connection.execute(_NEW_ROWS)
+        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for rows in _rows(target, items):
+                copy.write(rows)
+        return _publish(connection, target)
+
+
+def _load_slowly(
+    connection: "Connection", collection_id: str, items: Iterable[Json]
+) -> int:
+    """By pgSTAC's own functions, which make the partitions that are missing."""
+    rest = iter(items)
+    seen: set[str] = set()
+    while chunk := [*islice(rest, SLOW_CHUNK)]:
+        load_items(connection, collection_id, chunk)
+        seen |= {item["id"] for item in chunk}
+    return len(seen)
+
+
+def _find_target(connection: "Connection", collection_id: str) -> _Target:
+    row = connection.execute(_TARGET, [collection_id]).fetchone()
+    if row is None:
+        message = f"there is no collection {collection_id}"
+        raise LookupError(message)
+    return _Target(collection_id, *row)
+
+
+_TARGET = """
+SELECT '_items_' || c.key, b.base_item, b.base_item_id, c.partition_trunc IS NOT NULL
+FROM collections AS c, current_base_item(c.id) AS b WHERE c.id = %s
+"""
+
+_NEW_ROWS = """
+DROP TABLE IF EXISTS pg_temp.bulk_items;
+CREATE TEMPORARY TABLE bulk_items (
+    number bigint GENERATED ALWAYS AS IDENTITY, LIKE items
+) ON COMMIT DROP;
+"""
+_COPY = """
+COPY pg_temp.bulk_items (id, geometry, collection, datetime, end_datetime, content)
+FROM STDIN
+"""
+
+
+def _rows(target: _Target, items: Iterable[Json]) -> Iterator[bytes]:
+    """Rows in the text format of COPY, many at once."""
+    import shapely
+
+    rest = iter(items)
+    while chunk := [*islice(rest, CHUNK)]:
+        shapes = shapely.from_geojson([_geometry(item) for item in chunk])
+        places = shapely.to_wkb(
+            shapely.set_srid(shapes, _WGS84), hex=True, include_srid=True
+        )
+        lines = []
+        for item, place in zip(chunk, places, strict=True):
+            content = _slim(item, target)
+            fields = (
+                item["id"].encode(),
+                place.encode(),
+                target.collection.encode(),
+                *_interval(content["properties"]),
+                _dump(content),
+            )
+            lines.append(b"\t".join(map(_escape, fields)))
+        yield b"\n".join(lines) + b"\n"
+
+
+def _geometry(item: Json) -> bytes:
+    import orjson
+
+    if not item.get("geometry"):  # pgSTAC takes none without
+        message = f"{item['id']} has no geometry"
+        raise ValueError(message)
+    return orjson.dumps(item["geometry"])
+
+
+def _escape(field: bytes) -> bytes:
+    """A field as COPY takes it."""
+    if b"\\" in field:
+        field = field.replace(b"\\", b"\\\\")
+    if b"\t" in field or b"\n" in field or b"\r" in field:
+        field = field.replace(b"\t", b"\\t").replace(b"\n", b"\\n")
+        field = field.replace(b"\r", b"\\r")
+    return field
+
+
+def _copy(value: Json) -> Json:
+    import orjson
+
+    return orjson.loads(_dump_as_it_is(value))
+
+
+def _dump(content: Json) -> bytes:
+    """JSON without null members, as pgSTAC keeps none."""
+    dumped = _dump_as_it_is(content)
+    return _dump_as_it_is(without_nulls(content)) if b"null" in dumped else dumped
+
+
+def _dump_as_it_is(value: Json) -> bytes:
+    """JSON.
+
+    Raises:
+        ValueError: a number is NaN or infinity, which would become null.
+    """
+    import orjson
+
+    dumped = orjson.dumps(value)
+    if b"null" in dumped:
+        json.dumps(value, allow_nan=False)
+    return dumped
+
+
+def _slim(item: Json, target: _Target) -> Json:
+    """The item without what its collection says, and without what is in columns."""
+    from hydraters import dehydrate
+
+    if item.get("collection") != target.collection:
+        message = f"{item['id']} is of collection {item.get('collection')}"
+        raise ValueError(message)
+    properties = dict(item["properties"])
+    for key in ("datetime", "start_datetime", "end_datetime"):
+        if time := properties.get(key):
+            properties[key] = _utc(time)
+    changed = {"properties": properties, "assets": _copy(item["assets"])}
+    slim = dehydrate(target.base_item, {**item, **changed})  # in place
+    content = {key: part for key, part in slim.items() if key not in STORED_APART}
+    if target.base_item_id is not None:
+        content["pgstac:base_item"] = target.base_item_id
+    return content
+
+
+def _utc(time: str) -> str:
+    if time.endswith("Z"):
+        datetime.fromisoformat(time)  # raises if it is none
+        return time
+    moment = datetime.fromisoformat(time)
+    if moment.tzinfo is None:
+        message = f"{time} has no time zone"
+        raise ValueError(message)
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _interval(properties: Json) -> tuple[bytes, bytes]:
+    """First and last moment, as pgSTAC has them.
+
+    Raises:
+        ValueError: there is none, or the last comes first.
+    """
+    start, end = properties.get("start_datetime"), properties.get("end_datetime")
+    if not start or not end:
+        start = end = properties.get("datetime")
+    if not start or not end:
+        message = "neither datetime nor start_datetime and end_datetime"
+        raise ValueError(message)
+    if datetime.fromisoformat(start) > datetime.fromisoformat(end):
+        message = f"{start} comes after {end}"
+        raise ValueError(message)
+    return start.encode(), end.encode()
+
+
+def _publish(connection: "Connection", target: _Target) -> int:
+    """Put the copied rows in the place of those of the same ids, and compare."""
+    from psycopg import sql
+
+    partition = sql.Identifier("pgstac", target.partition)
+    connection.execute(_DROP_DOUBLES)
+    connection.execute("ANALYZE pg_temp.bulk_items (id)")
+    connection.execute(_DELETE_OLD, [target.collection])
+    connection.execute(sql.SQL(_INSERT).format(partition))
+    found: Any = connection.execute(sql.SQL(_COMPARE).format(partition)).fetchone()
+    sent, same, missing, different = found
+    if same != sent:
+        raise ItemsLostError(missing or (), different or ())
+    return sent
+
+
+_DROP_DOUBLES = """
+DELETE FROM pg_temp.bulk_items AS one USING (
+    SELECT id, max(number) AS last FROM pg_temp.bulk_items
+    GROUP BY id HAVING count(*) > 1
+) AS double
+WHERE one.id = double.id AND one.number < double.last
+"""
+# From the whole collection: what pgSTAC has cached of them goes with them.
+_DELETE_OLD = """
+DELETE FROM items AS i USING pg_temp.bulk_items AS s
+WHERE i.collection = %s AND i.id = s.id
+"""
+# Into the partition itself: a trigger on the whole would keep a copy of every row.
+_INSERT = """
+INSERT INTO {} (id, geometry, collection, datetime, end_datetime, content)
+SELECT id, geometry, collection, datetime, end_datetime, content
+FROM pg_temp.bulk_items
+"""
+_COMPARE = """
+SELECT count(*), count(*) FILTER (WHERE i.same),
+    array_agg(s.id) FILTER (WHERE i.same IS NULL),
+    array_agg(s.id) FILTER (WHERE NOT i.same)
+FROM pg_temp.bulk_items AS s LEFT JOIN LATERAL (
+    SELECT i.content = s.content AND i.datetime = s.datetime
+        AND i.geometry IS NOT DISTINCT FROM s.geometry AS same
+    FROM {} AS i WHERE i.id = s.id
+) AS i ON true
+"""
