@@ -20,6 +20,8 @@ from geo_assets.contract_stac import STRICT, Stac
 TierName = Literal["visualization", "analysis", "archive"]
 TierChoice = Literal["visualization", "analysis", "archive", "both", "all"]
 TIERS: tuple[TierName, ...] = ("visualization", "analysis", "archive")
+Aspect = Literal["bands", "dtype", "crs", "resolution"]
+ASPECTS: tuple[Aspect, ...] = ("bands", "dtype", "crs", "resolution")
 CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
 TAKEN_NAMES = frozenset({"queries"})
@@ -210,6 +212,8 @@ class RasterContract(DatasetContract):
     """`stream`: one decode for all tiers; `gdal`: GDAL's COG driver, tier by tier."""
     archive_codec: Literal["deflate", "lzw", "zstd"] = "deflate"
     """Lossless compression of the archive tier."""
+    alike: list[Aspect] = list(ASPECTS)
+    """In what all files should be alike; checks on the collection warn of odd ones."""
     limits: RasterLimits = RasterLimits()
     """What a single file may cost."""
 

@@ -6,14 +6,14 @@ launches, the collection. What must stay out: what kind of data it is.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from geo_assets.backfills import BACKFILL_TAG, backfill_standing
-from geo_assets.batch import BatchReport, Desk, log_event, run_batch
+from geo_assets.batch import TO_RECORD, BatchReport, Desk, log_event, run_batch
 from geo_assets.batch_failure import failure_of
 from geo_assets.catalog.assets import (
     Metadata,
@@ -63,6 +63,7 @@ class Bench:
 
 
 OpenDesk = Callable[[Bench], Desk[Any]]
+AskAll = Callable[[Database], Iterable[dg.AssetCheckEvaluation]]
 BREAKERS = "circuit breakers"
 TO_CLAIM: tuple[Service, ...] = ("database",)
 TO_CLOSE: tuple[Service, ...] = ("database", "pgstac")
@@ -75,6 +76,7 @@ def build_dataset_defs(  # noqa: PLR0913, PLR0917
     open_desk: OpenDesk,
     chain: Sequence[str],
     pool: str,
+    of_all: AskAll = lambda _: (),
 ) -> dg.Definitions:
     """All definitions of one dataset.
 
@@ -85,8 +87,9 @@ def build_dataset_defs(  # noqa: PLR0913, PLR0917
         open_desk: builds the desk of a run.
         chain: modules that the workers run, imported once for all of them.
         pool: of Dagster's, whose limit bounds how many such runs are at work at once.
+        of_all: checks on all files of the dataset, asked when a run ends.
     """
-    files = build_files_asset(contract, specs, open_desk, chain, pool)
+    files = build_files_asset(contract, specs, open_desk, chain, pool, of_all)
     job = dg.define_asset_job(
         files_job(contract.name),
         selection=dg.AssetSelection.assets(files).without_checks(),
@@ -110,12 +113,13 @@ def build_dataset_defs(  # noqa: PLR0913, PLR0917
     )
 
 
-def build_files_asset(
+def build_files_asset(  # noqa: PLR0913, PLR0917
     contract: DatasetContract,
     specs: Sequence[dg.AssetSpec],
     open_desk: OpenDesk,
     chain: Sequence[str],
     pool: str,
+    of_all: AskAll,
 ) -> dg.AssetsDefinition:
     """The per-file assets of a dataset, made by one op for a range of files."""
 
@@ -156,6 +160,8 @@ def build_files_asset(
             report = run_batch(context, rows, open_desk(bench), patience)
         _tell_backfill(context, database)
         made = patience.call(TO_CLOSE, refresh_collection, contract, database, prices)
+        for event in patience.call(TO_RECORD, lambda: [*of_all(database)]):
+            log_event(context, event)
         _close(context, contract, report, {**made, BREAKERS: patience.breakers})
         yield from ()  # every materialisation was logged, per file and asset
 

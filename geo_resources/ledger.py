@@ -6,6 +6,7 @@ nothing: the caller decides what belongs together. The parts:
 
 - `ledger_arrivals`: a container's listing against the ledger;
 - `ledger_claims`: which file waits, for which run, who holds it;
+- `ledger_facts`: what runs have found out about files;
 - `ledger_outcomes`: what became of a claimed file;
 - `ledger_recovery`: which file waits again;
 - `ledger_sidecars`: what rasters are read with;
@@ -29,6 +30,7 @@ from geo_resources.ledger_claims import (
     running_run_ids,
     waiting,
 )
+from geo_resources.ledger_facts import Picked, accepted_facts
 from geo_resources.ledger_outcomes import (
     accept,
     content,
@@ -95,6 +97,7 @@ __all__ = [
     "LedgerRow",
     "Observed",
     "PendingRow",
+    "Picked",
     "Product",
     "Request",
     "SidecarRow",
@@ -104,6 +107,7 @@ __all__ = [
     "Use",
     "Withdrawal",
     "accept",
+    "accepted_facts",
     "claim",
     "content",
     "counts",

@@ -1,10 +1,16 @@
 """The definitions of a raster dataset."""
 
+from functools import partial
+
 import dagster as dg
 
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import Bench, build_dataset_defs
-from geo_assets.raster.checks import build_raster_checks
+from geo_assets.raster.checks import (
+    build_likeness_checks,
+    build_raster_checks,
+    likeness,
+)
 from geo_assets.raster.desk import RasterDesk
 from geo_assets.raster.specs import file_specs
 
@@ -18,8 +24,9 @@ def build_raster_defs(contract: RasterContract) -> dg.Definitions:
     return build_dataset_defs(
         contract,
         file_specs(contract),
-        build_raster_checks(contract),
+        [*build_raster_checks(contract), *build_likeness_checks(contract)],
         open_desk,
         chain=["geo_assets.raster.chain"],
         pool="pgstac",
+        of_all=partial(likeness, contract),
     )
