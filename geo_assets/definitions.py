@@ -10,6 +10,7 @@ import dagster as dg
 from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
+from geo_assets.gold.queries import build_query_defs, read_queries
 from geo_assets.gold.recipes import kinds_of
 from geo_assets.integrity import build_integrity_asset
 from geo_assets.naming import exports_job
@@ -18,6 +19,7 @@ from geo_assets.routing import Router
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
 from geo_resources.prices import Prices
+from geo_resources.query_limits import QueryLimits
 from geo_resources.queue_feed import QueueFeed
 from geo_resources.recovery import Recovery
 from geo_resources.retention import Retention
@@ -59,6 +61,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "schemas": StacSchemas(folder=str(settings.stac_schemas or "")),
         "limits": WorkerLimits.of(settings),
         "policy": Retention.of(settings),
+        "query_limits": QueryLimits.of(settings),
         "recovery": Recovery.of(settings),
         **build_messengers(settings),
     }
@@ -122,6 +125,8 @@ def build_defs(
         one.name for one in router.contracts if one.on_delete == "unpublish"
     }
     names = [one.name for one in router.contracts]
+    queries = read_queries(project)
+    query_names = [one.name for one in queries]
     exporting = {exports_job(one.name) for one in router.contracts if kinds_of(one)}
     export_jobs = [one for one in [*(datasets.jobs or ())] if one.name in exporting]
     platform = dg.Definitions(
@@ -135,7 +140,7 @@ def build_defs(
         sensors=[
             *arrivals,
             build_janitor(interval, unpublishing),
-            build_exports_sensor(router.contracts, (), export_jobs, interval),
+            build_exports_sensor(router.contracts, query_names, export_jobs, interval),
             *build_message_sensors(settings, router, datasets),
         ],
         schedules=[
@@ -150,7 +155,7 @@ def build_defs(
         resources=dict(resources),
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(datasets, platform)
+    return dg.Definitions.merge(datasets, build_query_defs(queries), platform)
 
 
 @dg.definitions

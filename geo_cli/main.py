@@ -206,6 +206,23 @@ def retry(
 
 
 @app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="One SELECT, in DuckDB's SQL.")],
+    limit: Annotated[int, typer.Option(min=1, help="Most rows to show.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Ask gold and the ledger: <dataset>.<table>, queries.<name>, ledger.
+
+    Nothing else can be read, nothing written; time and memory are bounded.
+    """
+    from geo_cli.query import ask
+    from geo_cli.report import print_answer
+
+    answer = ask(Settings.from_environment(), sql, limit)
+    print_answer(answer, as_json=as_json)
+
+
+@app.command()
 def retention(
     yes: Yes = False,
     dry_run: Annotated[

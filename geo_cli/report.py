@@ -16,6 +16,7 @@ from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
     from geo_assets.contract import DatasetContract
+    from geo_assets.gold.answer import Answer
     from geo_assets.integrity import Mended
     from geo_cli.doctor import Finding
     from geo_cli.ingest import Outcome
@@ -119,6 +120,18 @@ def print_datasets(contracts: Sequence["DatasetContract"], *, as_json: bool) -> 
     rows = ((one.name, one.title, _source(one), one.makes) for one in contracts)
     columns = ("name", "title", "files", "makes")
     print_table(columns, rows, empty="no dataset: see geo_assets/defs")
+
+
+def print_answer(answer: "Answer", *, as_json: bool) -> None:
+    """The first rows of an answer, and how many there are; as JSON one row per line."""
+    if as_json:
+        for row in answer.preview:
+            print_json(row)
+        return
+    rows = [[*row.values()] for row in answer.preview]
+    print_table([*answer.columns], rows, empty="no row")
+    if answer.rows > len(rows):
+        typer.echo(f"the first {len(rows)} of {answer.rows} rows: see --limit")
 
 
 def _source(contract: "DatasetContract") -> str:

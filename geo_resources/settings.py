@@ -98,6 +98,10 @@ class Settings(BaseModel):
         default=4.0, ge=0, alias="STRATA_WORKER_MEMORY_PER_BYTE"
     )
     """Bytes of memory that it has beyond that for each byte of the file."""
+    query_seconds: float = Field(default=60.0, gt=0, alias="STRATA_QUERY_SECONDS")
+    """Time that a query over gold has."""
+    query_memory_gb: float = Field(default=1.0, gt=0, alias="STRATA_QUERY_MEMORY_GB")
+    """Memory that a query over gold has, GB of 10^9 bytes."""
     keep_runs_days: float = Field(default=30.0, ge=1, alias="STRATA_KEEP_RUNS_DAYS")
     """Age from which good runs are thinned, or deleted when nothing needs them."""
     keep_failed_runs_days: float = Field(

@@ -2,9 +2,10 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from geo_resources.database import LOADER, Database
+from geo_resources.database import LOADER, READER, Database
 from geo_resources.tables_catalogue import CatalogueRow, find_table
 from geo_resources.tables_model import FID, GEOM, SOURCE_ID, TableChangedError
 from geo_resources.tables_sql import patient, table
@@ -240,3 +241,33 @@ def _in_degrees(row: CatalogueRow) -> "Composable":
     return sql.SQL("ST_Transform({})").format(
         sql.SQL(", ").join([flat, *source, sql.Literal(WGS84)])
     )
+
+
+def write_ledger(database: Database, target: Path) -> int:
+    """A copy of the ledger's public columns as Parquet; how many rows it has."""
+    import pyarrow.parquet as pq
+    from adbc_driver_postgresql import dbapi
+
+    rows = 0
+    with (
+        closing(dbapi.connect(database.address)) as link,
+        closing(link.cursor()) as cursor,
+    ):
+        cursor.execute(_SNAPSHOT)
+        cursor.execute(f"SET LOCAL ROLE {READER}")
+        cursor.execute(_LEDGER)
+        reader = cursor.fetch_record_batch()
+        with pq.ParquetWriter(target, reader.schema, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    return rows
+
+
+_LEDGER = """
+SELECT id, dataset, container, blob, etag, bytes, sha256, status, code, message,
+    evidence::text AS evidence, products::text AS products, rows_read, rows_loaded,
+    rows_rejected, layers::text AS layers, run_id, attempts, first_seen, started,
+    finished
+FROM ops.ledger ORDER BY id
+"""
