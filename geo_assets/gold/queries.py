@@ -79,13 +79,14 @@ def build_query_defs(queries: Sequence[Query]) -> dg.Definitions:
 
 
 def _schedule(query: Query, cron: str) -> dg.ScheduleDefinition:
+    name = f"{GROUP}__{query.name}__answer"  # the asset's op has the name without
     job = dg.define_asset_job(
-        f"{GROUP}__{query.name}",
+        name,
         selection=dg.AssetSelection.assets(dg.AssetKey([GROUP, query.name])),
         description=query.description,
     )
     return dg.ScheduleDefinition(
-        name=f"{GROUP}__{query.name}",
+        name=name,
         job=job,
         cron_schedule=cron,
         execution_timezone="UTC",

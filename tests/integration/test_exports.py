@@ -324,7 +324,7 @@ def test_a_named_query_is_an_asset_whose_answer_lies_in_gold(world):
         {"owner": "bob", "parcels": 2, "files": 1},
         {"owner": "cid", "parcels": 1, "files": 1},
     ]
-    assert world.schedules()["queries__owners"] == "0 4 * * *"
+    assert world.schedules()["queries__owners__answer"] == "0 4 * * *"
     # It is somebody's as long as there is a query of that name.
     world.follow()
     assert "queries/owners.parquet" in world.files()
