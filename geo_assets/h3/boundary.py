@@ -7,6 +7,8 @@ ones are closed along the pole. So the polygons of a grid cover the map once: no
 overlap, nothing left out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import shapely
@@ -23,13 +25,25 @@ _EAST = shapely.box(0, -_POLE, _HALF_TURN, _POLE)
 _BEYOND = shapely.box(_HALF_TURN, -_POLE, _HALF_TURN + _FULL_TURN, _POLE)
 
 
-def polygons_of(corners: Corners) -> pa.BinaryArray:
-    """A polygon per cell, or a multipolygon where it is cut; WKB, degrees."""
-    hexagons = _hexagons(corners.lonlat)
-    crossing = crosses_antimeridian(corners)
+class Boundaries(NamedTuple):
+    """Cells as polygons of the map."""
+
+    wkb: pa.BinaryArray
+    """A polygon per cell, or a multipolygon where it is cut."""
+    bounds: Floats
+    """(cells, 4): west, south, east, north; degrees."""
+
+
+def boundaries_of(corners: Corners) -> Boundaries:
+    """The cells as polygons of the map, longitude and latitude."""
+    hexagons, bounds = (
+        _hexagons(corners.lonlat),
+        _bounds(corners.lonlat, corners.counts),
+    )
+    crossing = bounds[:, 2] - bounds[:, 0] > _HALF_TURN
     special = crossing | (corners.counts != _HEXAGON)
     if not special.any():
-        return hexagons
+        return Boundaries(hexagons, bounds)
     import pyarrow.compute as pc
 
     places = np.flatnonzero(special)
@@ -38,15 +52,12 @@ def polygons_of(corners: Corners) -> pa.BinaryArray:
         cut_polygon(ring) if cut else shapely.Polygon(ring)
         for ring, cut in zip(rings, crossing[places], strict=True)
     ]
+    bounds[places] = shapely.bounds(shapes)
     wkb = pa.array(shapely.to_wkb(shapes, byte_order=1), pa.binary())
-    return pc.replace_with_mask(  # pyright: ignore[reportAttributeAccessIssue]
+    mixed = pc.replace_with_mask(  # pyright: ignore[reportAttributeAccessIssue]
         hexagons, pa.array(special), wkb
     )
-
-
-def crosses_antimeridian(corners: Corners) -> NDArray[np.bool_]:
-    """Which cells lie on both sides of 180 degrees, or hold a pole."""
-    return _widths(corners.lonlat, corners.counts) > _HALF_TURN
+    return Boundaries(mixed, bounds)
 
 
 def cut_polygon(ring: Floats) -> shapely.Polygon | shapely.MultiPolygon:
@@ -114,12 +125,19 @@ def _binary(records: NDArray[np.void]) -> pa.BinaryArray:
 
 
 @compiled
-def _widths(lonlat: Floats, counts: NDArray[np.int64]) -> Floats:
-    """Extent in longitude."""
-    widths = np.empty(len(counts))
+def _bounds(lonlat: Floats, counts: NDArray[np.int64]) -> Floats:
+    """Of the corners as they are: a width over 180 degrees is a cell to be cut."""
+    bounds = np.empty((len(counts), 4))
     for i in range(len(counts)):
-        low, high = lonlat[i, 0, 0], lonlat[i, 0, 0]
+        west, south = lonlat[i, 0, 0], lonlat[i, 0, 1]
+        east, north = west, south
         for k in range(1, counts[i]):
-            low, high = min(low, lonlat[i, k, 0]), max(high, lonlat[i, k, 0])
-        widths[i] = high - low
-    return widths
+            west, east = min(west, lonlat[i, k, 0]), max(east, lonlat[i, k, 0])
+            south, north = min(south, lonlat[i, k, 1]), max(north, lonlat[i, k, 1])
+        bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3] = (
+            west,
+            south,
+            east,
+            north,
+        )
+    return bounds

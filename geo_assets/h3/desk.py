@@ -186,11 +186,14 @@ class GridDesk:
         batches: "Iterator[RecordBatch]",
     ) -> dict[Variant, int]:
         """Copy the rows; returns how many of each variant were sent."""
+        import pyarrow as pa
+
         from geo_assets.h3.parquet import GridParquet
         from geo_assets.h3.rows import SCHEMA
         from geo_assets.vector.copy import Encoder
 
-        encoder, first = Encoder(SCHEMA, []), next(iter(parts))
+        known = pa.schema([SCHEMA.field(name) for name in grids.COLUMNS])
+        encoder, first = Encoder(known, []), next(iter(parts))
         with ExitStack() as stack:
             outlets = [
                 _Outlet(
@@ -285,10 +288,11 @@ def _distribute(
             if not rows.num_rows:
                 continue
             outlet.parquet.write(rows)
+            encoded = encoder.rows(rows.select([*grids.COLUMNS]))
             if outlet.spool is None:
-                yield from encoder.rows(rows)
+                yield from encoded
             else:
-                outlet.spool.writelines(encoder.rows(rows))
+                outlet.spool.writelines(encoded)
     yield _TRAILER
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geo_assets.h3.boundary import polygons_of
+from geo_assets.h3.boundary import boundaries_of
 from geo_assets.h3.cells import Cells
 from geo_assets.h3.land import subdivide
 from geo_assets.h3.native import cells_at, centres_of, corners_of
@@ -50,7 +50,7 @@ def fill(region: BaseGeometry, resolution: int, cover: Cover = "centre") -> Cell
 
 
 def _touching(tree: shapely.STRtree, cells: Cells) -> Cells:
-    wkb = polygons_of(corners_of(cells)).to_numpy(zero_copy_only=False)
+    wkb = boundaries_of(corners_of(cells)).wkb.to_numpy(zero_copy_only=False)
     touched, _ = tree.query(shapely.from_wkb(wkb), predicate="intersects")
     return cells[np.unique(touched)]
 

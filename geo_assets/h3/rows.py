@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from geo_assets.h3.area import polygon_areas
-from geo_assets.h3.boundary import points_of, polygons_of
+from geo_assets.h3.boundary import boundaries_of, points_of
 from geo_assets.h3.cells import (
     Cells,
     are_pentagons,
@@ -22,6 +22,8 @@ from geo_assets.h3.native import centres_of, corners_of
 BATCH_CELLS = 32_768  # some 10 MB, corners included
 _AHEAD = 2  # batches that are made while one is written
 
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+BOX = pa.struct([pa.field(side, pa.float64(), nullable=False) for side in _SIDES])
 SCHEMA = pa.schema(
     [
         pa.field("cell", pa.int64(), nullable=False),
@@ -33,6 +35,9 @@ SCHEMA = pa.schema(
         pa.field("land_share", pa.float32(), nullable=False),
         pa.field("centre", pa.binary(), nullable=False),
         pa.field("boundary", pa.binary(), nullable=False),
+        pa.field("longitude", pa.float64(), nullable=False),
+        pa.field("latitude", pa.float64(), nullable=False),
+        pa.field("bbox", BOX, nullable=False),
     ]
 )
 
@@ -41,7 +46,9 @@ def rows_of(cells: Cells, land: Land) -> pa.RecordBatch:
     """The rows of cells of one resolution."""
     resolution = int(resolutions_of(cells[:1])[0])
     corners = corners_of(cells)
-    boundaries = polygons_of(corners)
+    boundaries, centres = boundaries_of(corners), centres_of(cells)
+    sides = [pa.array(side) for side in np.ascontiguousarray(boundaries.bounds.T)]
+    longitudes, latitudes = np.ascontiguousarray(centres.T)
     parents = pa.nulls(len(cells), pa.int64())
     if resolution:
         parents = pa.array(parents_of(cells, resolution - 1).view(np.int64))
@@ -53,8 +60,11 @@ def rows_of(cells: Cells, land: Land) -> pa.RecordBatch:
         pa.array(are_pentagons(cells)),
         pa.array(polygon_areas(*corners)),
         pa.array(land.shares(boundaries).astype(np.float32)),
-        points_of(centres_of(cells)),
-        boundaries,
+        points_of(centres),
+        boundaries.wkb,
+        pa.array(longitudes),
+        pa.array(latitudes),
+        pa.StructArray.from_arrays(sides, fields=[*BOX]),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 

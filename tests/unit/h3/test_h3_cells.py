@@ -9,7 +9,7 @@ from pyproj import Geod
 
 from geo_assets.h3 import cells, native, rows
 from geo_assets.h3.area import EARTH_M2, polygon_areas
-from geo_assets.h3.boundary import crosses_antimeridian, points_of, polygons_of
+from geo_assets.h3.boundary import boundaries_of, points_of
 from geo_assets.h3.countries import UnknownCountryError, read_country, read_land
 from geo_assets.h3.land import Land, equal_areas, subdivide
 from geo_assets.h3.region import fill
@@ -23,7 +23,7 @@ def earth(resolution):
 
 
 def shapes_of(found):
-    wkb = polygons_of(native.corners_of(found))
+    wkb = boundaries_of(native.corners_of(found)).wkb
     return shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
 
 
@@ -86,7 +86,10 @@ def test_a_grid_is_whole(resolution):
     assert not shapely.is_empty(shapes).any()
     assert shapely.area(shapes).sum() == pytest.approx(64_800, rel=1e-12)
     assert shapely.total_bounds(shapes).tolist() == [-180, -90, 180, 90]
-    assert crosses_antimeridian(corners).sum() == CROSSING[resolution]
+    made = boundaries_of(corners)
+    assert np.array_equal(made.bounds, shapely.bounds(shapes))
+    wide = np.ptp(made.bounds[:, [0, 2]], axis=1) > 180
+    assert wide.sum() == CROSSING[resolution]
 
 
 def test_both_poles_and_the_antimeridian_are_covered():
@@ -104,7 +107,10 @@ def test_both_poles_and_the_antimeridian_are_covered():
 
 def test_a_split_cell_and_its_neighbours_share_their_edges():
     cell = native.cells_at(np.array([[180.0, 30.0]]), 3)
-    assert crosses_antimeridian(native.corners_of(cell))[0]
+    assert boundaries_of(native.corners_of(cell)).bounds[0, [0, 2]].tolist() == [
+        -180,
+        180,
+    ]
     around = h3.grid_disk(cell[0], 1)
     shapes = shapes_of(around)
     union = shapely.union_all(shapes, grid_size=1e-9)
@@ -139,7 +145,7 @@ def test_the_land_that_ships_is_whole_and_its_share_adds_up():
     pieces = subdivide([*shapely.get_parts(shape)])
     assert equal_areas(np.array(pieces)).sum() == pytest.approx(whole, rel=1e-4)
     corners = native.corners_of(earth(2))
-    shares = Land(shape).shares(polygons_of(corners))
+    shares = Land(shape).shares(boundaries_of(corners))
     total = (shares * polygon_areas(*corners)).sum() / EARTH_M2
     assert total == pytest.approx(whole / 720, rel=2e-4)
     assert total == pytest.approx(0.2877, abs=1e-4)  # 29.2 % less what 1:50m leaves out
@@ -150,7 +156,7 @@ def test_the_land_that_ships_is_whole_and_its_share_adds_up():
 def test_the_share_of_a_cell_is_what_sampling_says():
     island = shapely.Point(-7.9, 53.4).buffer(0.8, quad_segs=64)
     found = fill(island.buffer(0.5), 4)
-    shares = Land(island).shares(polygons_of(native.corners_of(found)))
+    shares = Land(island).shares(boundaries_of(native.corners_of(found)))
     assert 0 < shares.max() <= 1
     for cell, share in zip(found, shares, strict=True):
         fine = h3.cell_to_children(cell, 8)
