@@ -8,6 +8,7 @@ alone. What must stay out: any deletion by itself.
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
@@ -26,6 +27,7 @@ INTEGRITY = dg.AssetKey(["ops", "integrity"])
 SILVER = "silver"
 DAILY_SHARE = 1 / 30  # of files whose bytes are read again
 MOST_SHOWN = 50
+SLICES = 100  # in which files are read again: of no more the names are in memory
 WORDS: dict[Kind, str] = {
     "missing_blob": "Every product lies in storage.",
     "changed_bytes": "Every product has the bytes it was written with.",
@@ -121,7 +123,10 @@ def audit(
     if found:  # what a run has changed meanwhile is another finding now, or none
         again = {*_compare(database, storage, share, salt)}
         found = [one for one in found if one in again]
-    return [*found, *_changed(database, storage, scratch, run_id, (share, salt))]
+    for low in range(ceil(share * SLICES)):
+        part = (low / SLICES, min((low + 1) / SLICES, share), salt)
+        found += _changed(database, storage, scratch, run_id, part)
+    return found
 
 
 def _compare(
@@ -144,7 +149,7 @@ def _changed(
     storage: Storage,
     scratch: Scratch,
     run_id: str,
-    sample: tuple[float, str],
+    sample: tuple[float, float, str],
 ) -> list[Finding]:
     """Files whose content is not what their items say, also when it was read."""
     with database.transaction() as connection:

@@ -166,22 +166,31 @@ ORDER BY 4 LIMIT %(most)s
 """
 
 _ORPHAN_TABLE = """
+WITH owned AS (
+    SELECT DISTINCT split_part(substr(uri, length('table:geo.') + 1), '#', 1) AS name
+    FROM ops.product_owners WHERE starts_with(uri, 'table:geo.')
+)
 SELECT t.dataset, t.container, t.blob, 'geo.' || t.table_name, 'a table of no file'
 FROM ops.tables AS t
-WHERE NOT EXISTS (
-    SELECT FROM ops.product_owners AS o
-    WHERE o.digest = ops.digest('table:geo.' || t.table_name)
-        OR starts_with(o.uri, 'table:geo.' || t.table_name || '#')
-)
+WHERE t.table_name NOT IN (SELECT name FROM owned)
 ORDER BY 4 LIMIT %(most)s
 """
 
 
-def sampled_files(connection: "Connection", share: float, salt: str) -> list[Stored]:
-    """Files of a share of all items, with their checksums; another share per salt."""
+def sampled_files(
+    connection: "Connection", low: float, high: float, salt: str
+) -> list[Stored]:
+    """Files of a share of all items, with their checksums.
+
+    Args:
+        connection: in a transaction.
+        low: where the share begins, 0 to 1.
+        high: where it ends.
+        salt: another one puts other items into the share.
+    """
     from psycopg.rows import class_row
 
-    bound = {"share": share, "salt": salt}
+    bound = {"low": low, "high": high, "salt": salt}
     with connection.cursor(row_factory=class_row(Stored)) as cursor:
         return cursor.execute(_SAMPLED_FILES, bound).fetchall()
 
@@ -199,7 +208,9 @@ WHERE l.status <> 'running' AND asset ? 'file:checksum' AND EXISTS (
         WHERE owned.digest = ops.digest(asset ->> 'href')
     )
     AND (hashtextextended(%(salt)s || l.id, 0) & 2147483647)
-        < %(share)s::float8 * 2147483648
+        >= %(low)s::float8 * 2147483648
+    AND (hashtextextended(%(salt)s || l.id, 0) & 2147483647)
+        < %(high)s::float8 * 2147483648
 ORDER BY l.id, 4
 """
 

@@ -259,6 +259,21 @@ def test_unpublish_waits_for_nobody(settings, ledger):
     assert "Traceback" not in done.stderr
 
 
+def test_repair_is_a_plan_unless_told_otherwise(settings, ledger):
+    stray = settings.home / "storage/silver/rasters/stray/analysis.tif"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"stray")
+    for option, code, done in (("--json", 1, False), ("--yes", 0, True)):
+        told = strata(settings, "repair", "--share", "0", "--json", option, check=code)
+        (finding,) = map(json.loads, told.stdout.splitlines())
+        assert (finding["kind"], finding["done"]) == ("orphan_blob", done)
+        assert finding["thing"].endswith("stray/analysis.tif")
+    noted = ledger.execute("SELECT href FROM ops.deletions").fetchall()
+    assert noted == [(finding["thing"],)]
+    whole = strata(settings, "repair", "--share", "0")
+    assert "everything is as the ledger says" in whole.stdout
+
+
 def test_env_serves_a_shell(settings):
     exports = strata(settings, "env").stdout
     script = exports + 'psql -qAtc "TABLE ops.migrations" | grep -c ledger'
