@@ -231,5 +231,7 @@ def _remove(connection: "Connection", one: Finding) -> bool:
         return pgstac.delete_items(connection, collection, [item]) > 0
     if one.container is None or one.blob is None:
         return False
-    name = one.thing.removeprefix("geo.")
-    return tables.withdraw_table(connection, name, one.container, one.blob).drops_table
+    table = (one.thing.removeprefix("geo."), one.container, one.blob)
+    if not tables.plan_table_withdrawal(connection, *table).drops_table:
+        return False  # something hangs on it: its rows stay, too
+    return tables.withdraw_table(connection, *table).drops_table
