@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from geo_assets.contract_quality import Quality
 from geo_assets.contract_stac import STRICT, Stac
 
 TierName = Literal["visualization", "analysis", "archive"]
@@ -26,38 +27,6 @@ CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
 TAKEN_NAMES = frozenset({"queries"})
 TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
-
-Criterion = Literal[
-    "crs",
-    "time",
-    "sensor",
-    "footprint",
-    "checksums",
-    "license",
-    "description",
-    "preview",
-    "provenance",
-    "resolution",
-    "band_names",
-    "statistics",
-    "columns",
-]
-BOTH = frozenset({"raster", "vector"})
-CRITERIA: dict[Criterion, frozenset[str]] = {  # and the kinds of datasets they are of
-    "crs": BOTH,
-    "time": BOTH,
-    "sensor": frozenset({"raster"}),
-    "footprint": BOTH,
-    "checksums": BOTH,
-    "license": BOTH,
-    "description": BOTH,
-    "preview": BOTH,
-    "provenance": BOTH,
-    "resolution": frozenset({"raster"}),
-    "band_names": frozenset({"raster"}),
-    "statistics": frozenset({"raster"}),
-    "columns": frozenset({"vector"}),
-}
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -120,15 +89,6 @@ class Tiling(Contract):
             message = f"{size} is not a multiple of the block size 512"
             raise ValueError(message)
         return size
-
-
-class Quality(Contract):
-    """How complete items are expected to be."""
-
-    minimum: float = Field(default=50.0, ge=0, le=100)
-    """Percent of the criteria below which an item's check warns."""
-    ignore: list[Criterion] = []
-    """Criteria that say nothing of this dataset."""
 
 
 class H3Statistics(Contract):

@@ -1,4 +1,4 @@
-"""Very many STAC items into one collection, as fast as PostgreSQL takes them.
+"""Very many STAC items into one collection, all of them or none.
 
 For catalogues that are moved or built anew; batches of a run go by `pgstac.load_items`,
 which reads back every member. Here the rows are made in this process, in the form that

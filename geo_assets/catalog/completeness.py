@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from geo_assets.contract import CRITERIA, DatasetContract, RasterContract
+from geo_assets.contract import DatasetContract, RasterContract
+from geo_assets.contract_quality import CRITERIA
 
 SCORE, MISSING = "strata:completeness", "strata:missing"
 PERCENT = 100

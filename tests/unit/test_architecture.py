@@ -49,7 +49,7 @@ HEAVY = (
     *("numba", "h3", "shapely"),
 )
 PURE_MODULES = (
-    *("errors", "naming", "contract", "contract_stac", "grid_contract"),
+    *("errors", "naming", "contract", "contract_quality", "contract_stac", "grid_contract"),
     *("crs", "crs_code", "machine_code"),
 )
 

@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from geo_assets.catalog.completeness import SCORE, assess, with_completeness
-from geo_assets.contract import CRITERIA, RasterContract, VectorContract
+from geo_assets.contract import RasterContract, VectorContract
+from geo_assets.contract_quality import CRITERIA
 
 RASTER = {
     "geometry": {"type": "Polygon"},
