@@ -33,15 +33,7 @@ from sensors.exports import build_exports_sensor
 from sensors.feed import build_feed_sensor
 from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
-from sensors.schedules import (
-    build_export_schedule,
-    build_grid_schedules,
-    build_integrity_schedules,
-    build_inventory_schedule,
-    build_quality_schedule,
-    build_retention_schedule,
-    build_validation_schedule,
-)
+from sensors.schedules import build_schedules
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -143,15 +135,7 @@ def build_defs(
             build_exports_sensor(router.contracts, query_names, export_jobs, interval),
             *build_message_sensors(settings, router, datasets),
         ],
-        schedules=[
-            build_retention_schedule(),
-            build_inventory_schedule(),
-            build_quality_schedule(names),
-            build_validation_schedule(router.contracts),
-            build_export_schedule(router.contracts),
-            *build_integrity_schedules(),
-            *build_grid_schedules(grids_of(tree)),
-        ],
+        schedules=build_schedules(router.contracts, grids_of(tree)),
         resources=dict(resources),
         executor=dg.in_process_executor,
     )

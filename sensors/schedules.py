@@ -1,6 +1,6 @@
 """What happens by the clock, not by what arrives."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -24,70 +24,95 @@ QUALITY_CRON = "47 4 * * *"
 SAMPLE_CRON, WHOLE_CRON = "17 5 2-31 * *", "17 5 1 * *"  # all on the first of a month
 
 
-def build_retention_schedule() -> dg.ScheduleDefinition:
-    """Old things go once a day."""
-    return dg.ScheduleDefinition(
-        name="retention",
-        job=dg.define_asset_job(
-            "retention",
-            selection=dg.AssetSelection.assets(RETENTION),
-            description="Deletes old runs, events, evidence, messages, partitions.",
-        ),
-        cron_schedule=RETENTION_CRON,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
+def build_schedules(
+    contracts: Sequence[DatasetContract], grids: Sequence[HexGridContract]
+) -> list[dg.ScheduleDefinition]:
+    """All of the platform's schedules.
+
+    Args:
+        contracts: of all datasets.
+        grids: of all grids.
+    """
+    return [
+        _retention(),
+        _inventory(),
+        _validation(contracts),
+        _export(contracts),
+        _quality(contracts),
+        *build_integrity_schedules(),
+        *build_grid_schedules(grids),
+    ]
 
 
-def build_inventory_schedule() -> dg.ScheduleDefinition:
-    """All containers are looked at once a day, and what they cost is reckoned."""
-    return dg.ScheduleDefinition(
-        name="inventory",
-        job=dg.define_asset_job(
-            "inventory",
-            selection=dg.AssetSelection.assets(INVENTORY, STORAGE_COST),
-            description="Snapshot of every container, and what keeping it costs.",
-        ),
-        cron_schedule=INVENTORY_CRON,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-
-
-def build_validation_schedule(
-    contracts: Sequence[DatasetContract],
+def _clocked(
+    name: str, cron: str, selection: dg.AssetSelection, words: str, *, on: bool = True
 ) -> dg.ScheduleDefinition:
-    """The whole catalogue is validated once a week."""
-    keys = [stac_check_key(one) for one in contracts]
+    """A job of that name, and its schedule; UTC."""
+    status = dg.DefaultScheduleStatus
     return dg.ScheduleDefinition(
-        name="stac_validation",
-        job=dg.define_asset_job(
-            "stac_validation",
-            selection=dg.AssetSelection.checks(*keys),
-            description="Every collection and item against core and extensions.",
-        ),
-        cron_schedule=VALIDATION_CRON,
+        name=name,
+        job=dg.define_asset_job(name, selection=selection, description=words),
+        cron_schedule=cron,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=status.RUNNING if on else status.STOPPED,
     )
 
 
-def build_export_schedule(
-    contracts: Sequence[DatasetContract],
-) -> dg.ScheduleDefinition:
-    """The catalogue is written into gold every day, once somebody switches it on."""
+def _retention() -> dg.ScheduleDefinition:
+    words = "Deletes old runs, events, evidence, messages, partitions."
+    selection = dg.AssetSelection.assets(RETENTION)
+    return _clocked("retention", RETENTION_CRON, selection, words)
+
+
+def _inventory() -> dg.ScheduleDefinition:
+    words = "Snapshot of every container, and what keeping it costs."
+    selection = dg.AssetSelection.assets(INVENTORY, STORAGE_COST)
+    return _clocked("inventory", INVENTORY_CRON, selection, words)
+
+
+def _validation(contracts: Sequence[DatasetContract]) -> dg.ScheduleDefinition:
+    words = "Every collection and item against core and extensions."
+    selection = dg.AssetSelection.checks(*map(stac_check_key, contracts))
+    return _clocked("stac_validation", VALIDATION_CRON, selection, words)
+
+
+def _export(contracts: Sequence[DatasetContract]) -> dg.ScheduleDefinition:
+    """Stopped, until somebody wants the catalogue in gold every day."""
+    words = "Static STAC and stac-geoparquet of every dataset."
     keys = [key for one in contracts for key in export_keys(one)]
-    return dg.ScheduleDefinition(
-        name="stac_export",
-        job=dg.define_asset_job(
-            "stac_export",
-            selection=dg.AssetSelection.assets(*keys),
-            description="Static STAC and stac-geoparquet of every dataset.",
-        ),
-        cron_schedule=EXPORT_CRON,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
+    selection = dg.AssetSelection.assets(*keys)
+    return _clocked("stac_export", EXPORT_CRON, selection, words, on=False)
+
+
+def _quality(contracts: Sequence[DatasetContract]) -> dg.ScheduleDefinition:
+    words = "Reports how complete the items of each dataset are."
+    keys = [dg.AssetKey([one.name, QUALITY]) for one in contracts]
+    selection = dg.AssetSelection.assets(*keys)
+    return _clocked("quality", QUALITY_CRON, selection, words)
+
+
+def build_integrity_schedules() -> list[dg.ScheduleDefinition]:
+    """The integrity watcher: a sample each day, everything once a month."""
+    job = dg.define_asset_job(
+        "integrity",
+        selection=dg.AssetSelection.assets(INTEGRITY),
+        description="Asks whether everything is as the ledger says.",
     )
+    whole = {"ops": {"__".join(INTEGRITY.path): {"config": {"share": 1.0}}}}
+    return [
+        dg.ScheduleDefinition(
+            name=name,
+            job=job,
+            cron_schedule=cron,
+            run_config=config,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        )
+        for name, cron, config in (
+            ("integrity_sample", SAMPLE_CRON, None),
+            ("integrity_whole", WHOLE_CRON, whole),
+        )
+    ]
 
 
 def build_grid_schedules(
@@ -126,43 +151,3 @@ def build_grid_schedule(contract: HexGridContract, cron: str) -> dg.ScheduleDefi
             )
 
     return grids
-
-
-def build_quality_schedule(datasets: Iterable[str]) -> dg.ScheduleDefinition:
-    """How complete every dataset is, once a day."""
-    keys = [dg.AssetKey([name, QUALITY]) for name in datasets]
-    return dg.ScheduleDefinition(
-        name="quality",
-        job=dg.define_asset_job(
-            "quality",
-            selection=dg.AssetSelection.assets(*keys),
-            description="Reports how complete the items of each dataset are.",
-        ),
-        cron_schedule=QUALITY_CRON,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-
-
-def build_integrity_schedules() -> list[dg.ScheduleDefinition]:
-    """The integrity watcher: a sample each day, everything once a month."""
-    job = dg.define_asset_job(
-        "integrity",
-        selection=dg.AssetSelection.assets(INTEGRITY),
-        description="Asks whether everything is as the ledger says.",
-    )
-    whole = {"ops": {"__".join(INTEGRITY.path): {"config": {"share": 1.0}}}}
-    return [
-        dg.ScheduleDefinition(
-            name=name,
-            job=job,
-            cron_schedule=cron,
-            run_config=config,
-            execution_timezone="UTC",
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-        )
-        for name, cron, config in (
-            ("integrity_sample", SAMPLE_CRON, None),
-            ("integrity_whole", WHOLE_CRON, whole),
-        )
-    ]

@@ -194,9 +194,8 @@ class _Palette:
         return {key: value for key, value in fields.items() if value is not None}
 
     def _value(self, name: str) -> str:
-        """A band's value as a number: real, or unsigned differences would wrap."""
+        """What a band's pixels mean: real, or unsigned differences would wrap."""
         band = self._bands[name]
-        scale, offset = band.scale or 1.0, band.offset or 0.0
-        if not offset:  # a ratio does not ask for the scale, and stays readable
-            return f"(1.0*b{band.number})"
-        return f"({scale!r}*b{band.number}{offset:+})"
+        scale, offset = float(band.scale or 1), band.offset or 0.0
+        shift = f"{offset:+}" if offset else ""
+        return f"({scale!r}*b{band.number}{shift})"

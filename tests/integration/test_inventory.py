@@ -20,7 +20,7 @@ from geo_resources.database import Database
 from geo_resources.prices import Prices
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
-from sensors.schedules import build_inventory_schedule
+from sensors.schedules import build_schedules
 from tests.conftest import AZURITE_ACCOUNT
 from tests.integration.ledger_world import World
 from tests.integration.test_pgstac import collection, item
@@ -317,7 +317,7 @@ def test_the_asset_takes_its_filters_from_the_run_and_tells_numbers(place):
 
 
 def test_the_schedule_takes_the_inventory_every_day():
-    schedule = build_inventory_schedule()
+    schedule = next(one for one in build_schedules([], []) if one.name == "inventory")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.cron_schedule == "41 3 * * *"
     defs = dg.Definitions(

@@ -10,7 +10,7 @@ from geo_assets.liveness import is_over
 from geo_assets.retention import build_retention_asset
 from geo_resources.ledger_history import hold_keys
 from geo_resources.retention import Retention
-from sensors.schedules import build_retention_schedule
+from sensors.schedules import build_schedules
 from tests.integration.retention_world import COG, DATASET, opened
 
 AT_ONCE = Retention(gone_days=0, evidence_days=0)
@@ -255,6 +255,6 @@ def test_the_asset_of_the_schedule_does_it_and_shows_how_many(world):
     (event,) = done.asset_materializations_for_node("ops__retention")
     assert event.metadata["old runs deleted"].value == 1
     assert {"ledger rows trimmed", "messages deleted"} <= event.metadata.keys()
-    schedule = build_retention_schedule()
+    schedule = next(one for one in build_schedules([], []) if one.name == "retention")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.cron_schedule == "17 3 * * *"

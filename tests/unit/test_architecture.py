@@ -49,8 +49,15 @@ HEAVY = (
     *("numba", "h3", "shapely"),
 )
 PURE_MODULES = (
-    *("errors", "naming", "contract", "contract_quality", "contract_stac", "grid_contract"),
-    *("crs", "crs_code", "machine_code"),
+    *(
+        "errors",
+        "naming",
+        "contract",
+        "contract_quality",
+        "contract_stac",
+        "grid_contract",
+    ),
+    *("contract", "contract_quality", "contract_stac"),
 )
 
 each_module = pytest.mark.parametrize(
