@@ -12,7 +12,7 @@ from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
-from geo_assets.errors import BadCrsError
+from geo_assets.errors import BadCrsError, UnsupportedDtypeError
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.tiers import overview_resampling
 from geo_assets.raster.validity import Missing
@@ -22,6 +22,7 @@ WARP_MEMORY_MB = 128  # of one view; GDAL cuts larger windows
 # GDAL interpolates positions, anew in every block of 512 pixels: with its own eighth of
 # a pixel lines break at the edges of blocks; a hundredth costs next to nothing
 TOLERANCE_PIXELS = 0.01
+EXACT_FLOAT = 2**53  # rasterio hands nodata over as a float
 HALF_TURN, SLACK = 180.0, 1e-6  # degrees
 
 
@@ -140,8 +141,21 @@ def _edges(
 ) -> tuple[Missing, int | float | None]:
     if profile.mask == "alpha":
         return "alpha", None
-    if profile.mask == "nodata" and dataset.nodata is not None:
-        return "nodata", dataset.nodata
+    if profile.mask == "nodata":
+        _check_nodata(dataset)
+        if dataset.nodata is not None:
+            return "nodata", dataset.nodata
     if profile.mask != "mask" and profile.dtype.startswith("float"):
         return "nodata", math.nan
     return "mask", None
+
+
+def _check_nodata(dataset: DatasetReader) -> None:
+    """Refuse what the warper would not be told: missing pixels would become data."""
+    nodata, is_long = dataset.nodata, dataset.dtypes[0] in {"int64", "uint64"}
+    if is_long and (nodata is None or abs(nodata) > EXACT_FLOAT):
+        raise UnsupportedDtypeError(
+            "A raster with this nodata value cannot be warped.",
+            found=f"{dataset.dtypes[0]}, nodata beyond 2**53",
+            expected="|nodata| <= 2**53, or a raster in the CRS of the dataset",
+        )

@@ -6,6 +6,7 @@ import pytest
 import rasterio
 from rasterio.transform import Affine, from_origin
 
+from geo_assets.errors import UnsupportedDtypeError
 from geo_assets.raster.tiers import Tier
 from geo_assets.raster.verify import verify_cog
 from geo_assets.raster.warp import TOLERANCE_PIXELS
@@ -181,6 +182,13 @@ def test_missing_pixels_do_not_bleed_into_their_neighbours(write, tmp_path):
     assert 0.5 < valid.mean() < 1
     assert colors.min() >= SEEN[0]
     assert colors.max() < SEEN[1]
+
+
+def test_a_nodata_value_that_gdal_is_not_told_is_refused(tmp_path):
+    CASES["uint64-nodata"](tmp_path / "a.tif")
+    with pytest.raises(UnsupportedDtypeError, match="nodata"):
+        warp(tmp_path / "a.tif", WGS84)
+    assert make_tiers(tmp_path / "a.tif", target_crs="EPSG:32633").made.cogs
 
 
 def test_the_outer_edge_is_not_darkened(tmp_path):
