@@ -281,7 +281,7 @@ def test_every_type_of_column_comes_back_as_it_is(world):
         "moment": ("timestamptz", "2024-02-29T12:00:00.123456+02:00"),
         "clock": ("time", "23:59:59.999999"),
         "raw": ("bytea", "\\x00ff"),
-        "nested": ("jsonb", '{"a": [1, null]}'),
+        "nested": ("jsonb", '[1, null, "x"]'),
         "yes": ("boolean", "true"),
         "single": ("real", "1.5"),
         "id": ("uuid", "6f9619ff-8b86-d011-b42d-00c04fc964ff"),
