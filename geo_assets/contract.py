@@ -283,7 +283,7 @@ class TileRules(Contract):
     """Lowest zoom."""
     max_zoom: Annotated[int, Field(ge=0, le=22)] | None = None
     """Highest zoom. Omitted: found by the data's density, so that it holds all."""
-    simplification: float = Field(default=1, gt=0, le=100)
+    simplification: float = Field(default=1.0, gt=0, le=100)
     """Multiplies the tolerance to which lines are simplified below the highest zoom."""
     attributes: list[str] = []
     """Columns of the table that the tiles carry; all if empty."""
