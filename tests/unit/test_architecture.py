@@ -34,10 +34,13 @@ MAY_HOLD_MORE = {"geo_assets/__init__.py"}  # lazy exports of the component type
 READS_THE_ENVIRONMENT = {"geo_resources/settings.py"}
 BOUNDARIES = {  # of geo_assets/<kind>/: where stages meet Dagster and the services
     "assets",
+    "bureau",
     "checks",
     "desk",
     "load",
     "products",
+    "queries",
+    "recipes",
     "recheck",
     "report",
     "specs",
