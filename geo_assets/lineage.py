@@ -3,7 +3,7 @@
 The data version of a blob in bronze is its etag. That of anything made of it is a
 digest of its own code version and of the data versions of its inputs, so that it is
 known before it is made, and the same wherever it is computed. Dagster compares the code
-version and the inputs' versions that an event carries with those of now (ADR 0018).
+version and the inputs' versions that an event carries with those of now (ADR 0017).
 """
 
 import hashlib

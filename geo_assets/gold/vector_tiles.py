@@ -1,7 +1,7 @@
 """Vector tiles by tippecanoe, in one PMTiles archive; read back before anyone sees it.
 
 Goes in: lines of GeoJSON in degrees and the rules of the contract. Comes out: a file,
-and what it left out in which zoom. ADR 0017 says why tippecanoe.
+and what it left out in which zoom. ADR 0016 says why tippecanoe.
 """
 
 import gzip

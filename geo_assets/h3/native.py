@@ -3,7 +3,7 @@
 The wheel of h3-py carries the C library; its Python functions take a microsecond or
 more per call to enter and as much again to build tuples, and hold the interpreter lock.
 Here the loop itself is machine code: no copy of H3, no second implementation, and what
-comes out is bit for bit what h3-py says (ADR 0016).
+comes out is bit for bit what h3-py says (ADR 0015).
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false

@@ -1,7 +1,7 @@
 """Which blobs may tell of a raster: names beside it, as the operators deliver them.
 
 A raster wants stems: names of blobs without their suffix, in ASCII lower case. The
-ledger finds a stem in either direction, whatever arrives first (ADR 0018).
+ledger finds a stem in either direction, whatever arrives first (ADR 0017).
 """
 
 import re
