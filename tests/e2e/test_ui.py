@@ -51,7 +51,7 @@ def test_the_asset_graph_shows_every_asset_of_the_dataset(page):
     page.goto(GROUP)
     for thing in ASSETS:
         expect(page.get_by_text(thing, exact=True).first).to_be_visible()
-    expect(page.get_by_role("button", name="Materialize all (6)")).to_be_visible()
+    expect(page.get_by_role("button", name="Materialize all (9)")).to_be_visible()
 
 
 def test_a_cog_shows_its_picture_first_and_then_what_it_is_and_costs(stack, page):
@@ -147,7 +147,7 @@ def test_a_rejected_file_is_red_on_the_assets_that_it_did_not_become(stack, page
     ("thing", "checks"),
     [
         ("cog_analysis", ("cog_valid", "pixels_identical")),
-        ("item", ("item_valid", "item_found")),
+        ("item", ("item_valid", "item_found", "item_complete")),
     ],
 )
 def test_the_checks_of_an_asset_are_seen_to_have_passed(page, thing, checks):
@@ -185,7 +185,7 @@ def new_runs(stack: Stack, before: dict[str, dict]) -> list[dict]:
 def test_a_backfill_of_all_files_started_in_the_ui_ends(stack, page):
     before = stack.ended_runs()
     page.goto(GROUP)
-    page.get_by_role("button", name="Materialize all (6)").click()
+    page.get_by_role("button", name="Materialize all (9)").click()
     launch(page, "Launch runs to materialize", "All")
 
     page.goto("/runs?view=backfills")

@@ -64,5 +64,5 @@ def test_runs_and_checks_by_hand_warn_of_files_unlike_the_others(cluster):
         by_hand = world.ask_checks(COLLECTION, "scenes/0.tif")
         assert by_hand == {
             "same_bands": False, "same_resolution": False, "same_crs": True,
-            "success_rate": True,
+            "stac_valid": True, "success_rate": True,
         }  # fmt: skip
