@@ -81,6 +81,9 @@ def test_a_killed_load_is_made_good(platform, stage):
         for name, rows in whole.items():
             assert rows_of(platform, connection, name) in {None, rows}
         platform.strata("run", "--until-idle")
+        rows = platform.ledger()
+        states = [(rows[name]["status"], rows[name]["message"]) for name in whole]
+        assert states == [("accepted", None)] * len(whole)
         assert whole == {name: rows_of(platform, connection, name) for name in whole}
         assert not connection.execute(STAGING).fetchall()
         assert one_of_each(connection)
