@@ -86,9 +86,9 @@ class Place:
         container, name = self.storage.parse_href(found.href)
         path = self.folder / "read.parquet"
         self.storage.download(container, name, path)
-        return duckdb.sql(
-            f"SELECT {columns} FROM '{path}' ORDER BY container, name"  # noqa: S608
-        ).fetchall()
+        query = f"SELECT {columns} FROM '{path}' ORDER BY container, name"  # noqa: S608
+        with duckdb.connect() as connection:
+            return connection.execute(query).fetchall()
 
 
 @pytest.fixture

@@ -161,8 +161,8 @@ def opened(
     ):
         (home / "dagster").mkdir()
         quiet = {"telemetry": {"enabled": False}}
-        instance = DagsterInstance.local_temp(str(home / "dagster"), overrides=quiet)
-        world = kind(home, url, folder, instance)
-        yield world
-        world.close()
-        instance.dispose()
+        dagster = str(home / "dagster")
+        with DagsterInstance.local_temp(dagster, overrides=quiet) as instance:
+            world = kind(home, url, folder, instance)
+            yield world
+            world.close()

@@ -22,7 +22,8 @@ def gold(tmp_path):
     for name in ("shown", "hidden"):
         geometry = f"ST_GeomFromWKB(unhex('{POINT}')) AS g"
         select = f"SELECT range AS a, {geometry} FROM range(5)"  # noqa: S608 - ours
-        duckdb.execute(f"COPY ({select}) TO '{folder}/{name}.parquet'")
+        with duckdb.connect() as connection:
+            connection.execute(f"COPY ({select}) TO '{folder}/{name}.parquet'")
     (tmp_path / "secret.csv").write_text("a\nhush\n")
     (folder / "link.csv").symlink_to(tmp_path / "secret.csv")
     return folder
