@@ -2,14 +2,20 @@
 
     python bench/bench_stac.py [--items 10000 100000] [--searches 60]
 
-Both read the same file of items, line by line, into a fresh collection of their own,
-ours first and last, theirs in between; all are shown, the ratio is of the sums. CPU is
-that of this process and of the whole database server. Searches are those of a page
-of 10; the floor is the same items by their ids, in the same session.
+`strata stac load` against `pypgstac load items` in the fastest of its modes, `insert`:
+the commands as users run them, start included. Both read a file of items, line by line,
+into a fresh collection of their own, ours first and last, theirs in between; all are
+shown, the ratio is of the sums. Ours also puts the collection, replaces, and counts in
+one transaction. CPU is that of the command and of the whole database server. A search
+is for a page of 10; the floor is the same items by their ids, in the same session.
 """
 
 import argparse
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +24,11 @@ from typing import Any
 
 import orjson
 from machine import machine
-from psycopg import Connection
-from psycopg_pool import ConnectionPool
 from stack import Folder, Stack, temporary_home
 
 from geo_resources import pgstac
 from geo_resources.database import Database
-from geo_resources.pgstac_bulk import bulk_load
+from geo_resources.settings import process_environment
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 TIERS = ("visualization", "analysis", "archive")
@@ -110,30 +114,33 @@ def write_items(path: Path, name: str, count: int) -> None:
             file.write(orjson.dumps(item(name, number)) + b"\n")
 
 
-def load_with_pypgstac(url: str, path: Path) -> None:
-    """As `pypgstac load items FILE` does it: insert, the fastest of its modes."""
-    from pypgstac.db import PgstacDB
-    from pypgstac.load import Loader, Methods
+def load(stack: Stack, kind: str, collection_file: Path, items: Path) -> None:
+    """Run the command that loads the items.
 
-    with (
-        ConnectionPool[Connection](url, min_size=0, max_size=1) as pool,
-        PgstacDB(pool=pool) as db,
-    ):
-        Loader(db).load_items(str(path), Methods.insert)
-
-
-def load_with_strata(url: str, path: Path, name: str) -> None:
-    """Insert or replace, counted and compared."""
-    database = Database(url=url, statement_timeout_s=3600)
-    with path.open("rb") as file, database.transaction() as connection:
-        bulk_load(connection, name, map(orjson.loads, file))
-    database.close()
+    Raises:
+        CalledProcessError: it failed.
+    """
+    url = stack.settings.require_database_url()
+    commands = {
+        "strata": ["strata", "stac", "load", collection_file, items],
+        "pypgstac": ["pypgstac", "load", "items", items, "--method", "insert"],
+    }
+    program, *words = commands[kind]
+    if kind == "pypgstac":
+        words += ["--dsn", url]
+    subprocess.run(
+        [Path(sys.executable).with_name(str(program)), *words],
+        env={**os.environ, **process_environment(stack.settings)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def cpu_seconds(stack: Stack) -> float:
-    """What this process and the whole database server have used so far."""
-    own = time.process_time()
-    return own + sum(sum(one.cpu_times()[:4]) for one in stack.server_processes())
+    """What the commands that ended and the whole database server have used so far."""
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    server = sum(sum(one.cpu_times()[:4]) for one in stack.server_processes())
+    return own.ru_utime + own.ru_stime + server
 
 
 def measure_loads(stack: Stack, folder: Path, count: int) -> Iterator[str]:
@@ -145,13 +152,13 @@ def measure_loads(stack: Stack, folder: Path, count: int) -> Iterator[str]:
         name = f"bench_{count}_{turn}"
         path = folder / f"{name}.ndjson"
         write_items(path, name, count)
-        with Database(url=url).transaction() as connection:
-            pgstac.ensure_collection(connection, collection(name))
+        collection_file = path.with_suffix(".json")
+        collection_file.write_bytes(orjson.dumps(collection(name)))
+        if kind == "pypgstac":
+            with Database(url=url).transaction() as connection:
+                pgstac.ensure_collection(connection, collection(name))
         begin, used = time.perf_counter(), cpu_seconds(stack)
-        if kind == "strata":
-            load_with_strata(url, path, name)
-        else:
-            load_with_pypgstac(url, path)
+        load(stack, kind, collection_file, path)
         wall[kind].append(time.perf_counter() - begin)
         cpu[kind].append(cpu_seconds(stack) - used)
         path.unlink()

@@ -1,8 +1,13 @@
-"""The comparison of the fault run (`python -m tests.faults.fault_run`) sees all."""
+"""The fault run in short, and that its comparison sees all.
+
+In full: `python -m tests.faults.fault_run --files 1000 --seed 1 2 3 4 5`.
+"""
 
 import pytest
 
+from tests.faults.calamities import LOCAL
 from tests.faults.fault_files import Fate
+from tests.faults.fault_run import fault_run, parse_arguments
 from tests.faults.harvest import Harvest, compare
 
 GOOD = Fate("accepted")
@@ -39,3 +44,10 @@ def test_a_row_too_many_or_with_another_end_is_told():
     (row,) = harvest().rows["a.tif"]
     for rows in ({"a.tif": [rejected]}, {"a.tif": [row, row]}, {}):
         assert [*compare({"a.tif": GOOD}, harvest(), harvest(rows=rows))]
+
+
+def test_files_end_as_if_nothing_had_happened_around_them():
+    options = "--files 30 --minutes 0.8 --pause 3 --seed 1 --local --together"
+    (report,) = fault_run(parse_arguments(options.split()))
+    assert report.struck.total() >= len(LOCAL)
+    assert not report.differences

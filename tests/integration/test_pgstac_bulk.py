@@ -1,5 +1,7 @@
 """geo_resources.pgstac_bulk: what is loaded at once is as if loaded one by one."""
 
+from copy import deepcopy
+
 import pytest
 
 from geo_resources.database import Database
@@ -39,7 +41,7 @@ def many(count=50, **properties):
 
 def load(database, items, name="dem"):
     with database.transaction() as connection:
-        return bulk_load(connection, name, items)
+        return bulk_load(connection, name, map(deepcopy, items))
 
 
 def read(database, ids):
