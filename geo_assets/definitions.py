@@ -14,6 +14,7 @@ from geo_assets.gold.queries import build_query_defs, read_queries
 from geo_assets.gold.recipes import kinds_of
 from geo_assets.integrity import build_integrity_asset
 from geo_assets.naming import exports_job
+from geo_assets.plan.assets import build_plan_asset
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
 from geo_resources.database import Database
@@ -45,11 +46,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "storage": Storage(url=settings.storage),
         "database": Database(),
         "scratch": Scratch(root=str(settings.home / "scratch")),
-        "prices": Prices(
-            hot_usd=settings.price_hot_usd,
-            cool_usd=settings.price_cool_usd,
-            archive_usd=settings.price_archive_usd,
-        ),
+        "prices": Prices.of(settings),
         "schemas": StacSchemas(folder=str(settings.stac_schemas or "")),
         "limits": WorkerLimits.of(settings),
         "policy": Retention.of(settings),
@@ -127,6 +124,7 @@ def build_defs(
             build_retention_asset(names),
             build_integrity_asset(),
             build_inventory_asset(router.contracts),
+            build_plan_asset(router.contracts),
             build_cost_asset(),
         ],
         sensors=[

@@ -62,11 +62,7 @@ def read_costs(
     from geo_resources import storage_costs
     from geo_resources.prices import Prices
 
-    prices = Prices(
-        hot_usd=settings.price_hot_usd,
-        cool_usd=settings.price_cool_usd,
-        archive_usd=settings.price_archive_usd,
-    )
+    prices = Prices.of(settings)
     with transaction(settings, LOADER) as connection:
         reckon_costs(connection, prices)
         day = month.date() if month else None

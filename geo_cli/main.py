@@ -285,6 +285,28 @@ def inventory(  # noqa: PLR0913, PLR0917
 
 
 @app.command()
+def plan(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="Dataset, or prefix of blob names; all when not given."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also accepted files, as a backfill would.")
+    ] = False,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Files of each dataset that are tried.")
+    ] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """What would be made of the files that wait: a sample is tried, nothing is kept."""
+    from geo_cli.plan import run_plan, wanted_by
+    from geo_cli.print_catalogue import print_plan
+
+    wanted = wanted_by(what, everything=everything, sample=sample)
+    print_plan(run_plan(Settings.from_environment(), wanted), as_json=as_json)
+
+
+@app.command()
 def costs(
     month: Annotated[
         datetime | None,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from geo_assets.bronze.summary import Found, Group, Inventory
     from geo_assets.catalog.export import Exported
     from geo_assets.catalog.validation import CatalogueReport
+    from geo_assets.plan.forecast import Forecast
     from geo_resources.storage_costs import Cost
 
 SHOWN = 12  # rows of each table
@@ -146,3 +147,55 @@ def print_deleted(collection: str, items: int, *, done: bool, as_json: bool) -> 
     typer.echo(f"{'deleted' if done else 'would delete'}\t{collection}, {items} items")
     if not done:
         typer.echo("a dry run: say --yes to do it")
+
+
+def print_plan(found: Sequence["Forecast"], *, as_json: bool) -> None:
+    """What would be made: an object per dataset, or tables."""
+    from geo_assets.bronze.summary import size_text
+
+    if as_json:
+        for one in found:
+            print_json(one.model_dump(mode="json"))
+        return
+    rows = [
+        (
+            one.dataset,
+            one.files,
+            size_text(one.bytes),
+            one.done,
+            f"{len(one.refusals)} of {one.tried}",
+            "" if one.tables is None else one.tables,
+            "unknown" if one.minutes is None else f"{one.minutes:.1f}",
+            "unknown" if not one.memory_bytes else size_text(one.memory_bytes),
+        )
+        for one in found
+    ]
+    columns = ("dataset", "files", "size", "accepted", "refused", "tables", "minutes")
+    print_table((*columns, "memory"), rows, empty="no file of a dataset is there")
+    for one in found:
+        _print_forecast(one)
+
+
+def _print_forecast(one: "Forecast") -> None:
+    from geo_assets.bronze.costs import usd_text
+    from geo_assets.bronze.summary import size_text
+
+    for kind, made in one.made.items():
+        usd = made.usd_per_month
+        cost = "" if usd is None else f", {usd_text(usd)} USD a month"
+        size = size_text(made.bytes)
+        typer.echo(f"{one.dataset}: {kind} {size}{cost} (by {made.basis})")
+    if one.rows is not None:
+        typer.echo(f"{one.dataset}: {one.rows} rows, {one.rows_refused} refused")
+    for why, files in one.skipped.items():
+        typer.echo(f"{one.dataset}: not made of {files} tried files: {why}")
+    for refusal in one.refusals:
+        typer.echo(f"{one.dataset}: {refusal.blob}: {refusal.code}: {refusal.message}")
+    if one.too_large:
+        typer.echo(f"{one.dataset}: {one.too_large} files were too large to be tried")
+    if one.rejected:
+        typer.echo(f"{one.dataset}: {one.rejected} files were refused before")
+    if one.copies:
+        typer.echo(f"{one.dataset}: {one.copies} files have the content of others")
+    for table in one.collisions:
+        typer.echo(f"{one.dataset}: geo.{table} is there and is not the dataset's")

@@ -1,10 +1,12 @@
 """What storing a product costs, by the access tier it lies in."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 import dagster as dg
 from pydantic import Field
+
+from geo_resources.settings import Settings
 
 AccessTier = Literal["Hot", "Cool", "Archive"]
 BYTES_PER_GB = 10**9
@@ -17,6 +19,15 @@ class Prices(dg.ConfigurableResource):
     hot_usd: float = Field(default=0.0115, ge=0, description="Access tier Hot")
     cool_usd: float = Field(default=0.0100, ge=0, description="Access tier Cool")
     archive_usd: float = Field(default=0.00226, ge=0, description="Access tier Archive")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The rates that the settings name."""
+        return cls(
+            hot_usd=settings.price_hot_usd,
+            cool_usd=settings.price_cool_usd,
+            archive_usd=settings.price_archive_usd,
+        )
 
     def monthly_usd(self, size_bytes: int, access_tier: AccessTier) -> float:
         """Cost of keeping `size_bytes` for a month, USD.

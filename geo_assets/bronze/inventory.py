@@ -60,7 +60,7 @@ def take_inventory(place: Surveyor, filters: Filters, now: datetime) -> Inventor
     name = inventory_name(now)
     href = place.storage.href(GOLD, name)
     with place.database.transaction() as connection:
-        inventory.collect(connection, _listed(place, containers, filters))
+        inventory.collect(connection, listed(place, containers, filters))
         summary = inventory.summarize(connection, EXAMPLES)
         path = write_snapshot(place.folder / "inventory.parquet", connection)
         place.storage.upload(GOLD, name, path, move=True)
@@ -76,20 +76,24 @@ def take_inventory(place: Surveyor, filters: Filters, now: datetime) -> Inventor
 
 def chosen_containers(router: Router, filters: Filters) -> Sequence[str]:
     """The platform's containers, or those of them that are wanted."""
-    watched = {one.source.container for one in router.contracts}
-    known = sorted({*watched, *PRODUCTS})
+    known = sorted({*watched_containers(router), *PRODUCTS})
     if unknown := set(filters.containers) - {*known}:
         message = f"no container of the platform: {sorted(unknown)}; known: {known}"
         raise ValueError(message)
     return [one for one in known if one in (filters.containers or known)]
 
 
-def _listed(
+def watched_containers(router: Router) -> Sequence[str]:
+    """The containers in which files arrive."""
+    return sorted({one.source.container for one in router.contracts})
+
+
+def listed(
     place: Surveyor, containers: Iterable[str], filters: Filters
 ) -> Iterator[list[Listed]]:
     """The blobs that are wanted, page by page."""
     datasets = {one.name for one in place.router.contracts}
-    watched = {one.source.container for one in place.router.contracts}
+    watched = watched_containers(place.router)
     for container in containers:
         file = _arrival if container in watched else _product
         for page in place.storage.list_pages(container, filters.folder):

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         VectorTask,
     )
     from geo_assets.vector.finish import VectorResult
+    from geo_resources.storage import Storage
 
 SIDECARS = (".shx", ".dbf", ".prj", ".cpg")  # of a shapefile in loose blobs
 
@@ -98,26 +99,15 @@ class VectorDesk:
         """
         with self._scratch.folder(self._run_id) as folder:
             fetched = self._verdicts.fetch(row, folder)
-            path = self._with_sidecars(row, fetched.path, folder)
+            path = fetched.path
+            if self._contract.sidecars:
+                name = SourceName(row.container, row.blob)
+                path = with_sidecars(self._storage, name, path, folder)
             task = self._task(row, path, fetched.sha256, folder, threads)
             ready = self._make(row, task, folder)
             self._storage.ensure_unchanged(row.container, row.blob, row.etag)
             self._upload(row, ready.result)
         return ready
-
-    def _with_sidecars(self, row: LedgerRow, path: Path, folder: Path) -> Path:
-        """The file, with what belongs to it beside it if the dataset says so."""
-        if not self._contract.sidecars or path.suffix.lower() != ".shp":
-            return path
-        beside = folder / "shapefile"
-        beside.mkdir()
-        (beside / path.name).symlink_to(path)
-        for suffix in SIDECARS:
-            name = str(Path(row.blob).with_suffix(suffix))
-            if self._storage.exists(row.container, name):
-                found = self._storage.fetch(row.container, name, folder)
-                (beside / Path(name).name).symlink_to(found.path)
-        return beside / path.name
 
     def _task(
         self, row: LedgerRow, path: Path, sha256: str, folder: Path, threads: int
@@ -365,3 +355,20 @@ def _loaded(one: Staged) -> "LoadedTable":
         invalid=measured.invalid,
         size_bytes=measured.bytes,
     )
+
+
+def with_sidecars(
+    storage: "Storage", source: SourceName, path: Path, folder: Path
+) -> Path:
+    """The file in a folder with what belongs to it, if it is a loose shapefile."""
+    if path.suffix.lower() != ".shp":
+        return path
+    beside = folder / "shapefile"
+    beside.mkdir()
+    (beside / path.name).symlink_to(path)
+    for suffix in SIDECARS:
+        name = str(Path(source.blob).with_suffix(suffix))
+        if storage.exists(source.container, name):
+            found = storage.fetch(source.container, name, folder)
+            (beside / Path(name).name).symlink_to(found.path)
+    return beside / path.name

@@ -1,0 +1,1 @@
+"""What would be made of files, before it is."""

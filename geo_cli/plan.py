@@ -1,0 +1,56 @@
+"""`strata plan`: what would be made, before it is."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from geo_cli.connections import open_storage
+from geo_resources.settings import Settings
+
+if TYPE_CHECKING:
+    from geo_assets.plan.desk import Wanted
+    from geo_assets.plan.forecast import Forecast
+
+
+def wanted_by(what: str | None, *, everything: bool, sample: int) -> "Wanted":
+    """A dataset if there is one of the name; else a prefix of blob names."""
+    from geo_assets.datasets import read_contracts
+    from geo_assets.plan.desk import Wanted
+
+    if what in {one.name for one in read_contracts()}:
+        return Wanted(dataset=what, everything=everything, sample=sample)
+    return Wanted(prefix=what or "", everything=everything, sample=sample)
+
+
+def run_plan(settings: Settings, wanted: "Wanted") -> list["Forecast"]:
+    """Look and try; nothing is kept.
+
+    Raises:
+        MissingContainerError: a container cannot be listed.
+    """
+    from geo_assets.bronze.inventory import Surveyor
+    from geo_assets.datasets import read_contracts
+    from geo_assets.plan.assets import CHAINS
+    from geo_assets.plan.desk import Planner
+    from geo_assets.routing import Router
+    from geo_assets.workers import open_workers
+    from geo_resources.database import Database
+    from geo_resources.limits import WorkerLimits
+    from geo_resources.prices import Prices
+
+    database = Database(url=settings.require_database_url())
+    prices = Prices.of(settings)
+    try:
+        with (
+            TemporaryDirectory(prefix="strata-plan-") as folder,
+            open_workers(1, WorkerLimits.of(settings), *CHAINS) as workers,
+        ):
+            router = Router(read_contracts())
+            place = Surveyor(
+                open_storage(settings), database, router, Path(folder), keep=1
+            )
+            planner = Planner(place, workers, prices, os.cpu_count() or 1)
+            return planner.forecast(wanted)
+    finally:
+        database.close()
