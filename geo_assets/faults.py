@@ -12,7 +12,11 @@ from typing import Literal
 from geo_assets.errors import SourceError
 from geo_assets.signs import Sign, read_sign
 from geo_assets.workers import WorkerDeadlineError, WorkerDiedError, WorkerMemoryError
-from geo_resources.blobs import BlobChangedError
+from geo_resources.blobs import (
+    ArchivedBlobError,
+    BlobChangedError,
+    RehydratingBlobError,
+)
 from geo_resources.breakers import CircuitOpenError, Service
 from geo_resources.ledger_rows import ClaimHeldError, ClaimLostError
 from geo_resources.pgstac import ItemsLostError
@@ -21,6 +25,7 @@ from geo_resources.tables_model import TableChangedError
 Category = Literal["transient", "throttling", "permanent", "bug"]
 Where = Service | Literal["file", "machine", "worker", "code"]
 
+REHYDRATION_SECONDS = 3 * 3600.0  # of up to 15 hours: six attempts are enough
 NOTHING_TO_DO = "Nothing: Strata tries again."
 
 
@@ -71,6 +76,15 @@ _KNOWN: dict[type[BaseException], Diagnosis] = {
     # while it was read: its new version comes with the next listing
     BlobChangedError: _later("BLOB_CHANGED", "file"),
     FileNotFoundError: _later("BLOB_GONE", "file"),
+    # Azure changes no etag when a blob comes back: only trying again shows it
+    ArchivedBlobError: Diagnosis("permanent", "BLOB_ARCHIVED", "file"),
+    RehydratingBlobError: Diagnosis(
+        "transient",
+        "BLOB_REHYDRATING",
+        "file",
+        wait_seconds=REHYDRATION_SECONDS,
+        at_once=False,
+    ),
     # a janitor gave it away: what becomes of it is no longer ours to say
     ClaimLostError: _later("CLAIM_LOST", "database"),
     # somebody else is at work there
@@ -126,6 +140,9 @@ def _of_service(sign: Sign) -> Diagnosis:
 _ACTIONS = {
     "ACCESS_REFUSED": "Mend what `strata doctor` says of rights and credentials, then: "
     "strata retry --code ACCESS_REFUSED",
+    "BLOB_ARCHIVED": "Bring it back (az storage blob set-tier --tier Hot; it takes up "
+    "to 15 hours), then: strata retry --code BLOB_ARCHIVED",
+    "BLOB_REHYDRATING": "Nothing: Strata tries again every three hours.",
     "BUG": "Report it with the traceback in the run's log. Strata tries again.",
     "DISK_FULL": "Make room (`strata doctor` names the disk). Strata tries again.",
     "CIRCUIT_OPEN": "See `strata doctor` for the service that is down. Strata tries "

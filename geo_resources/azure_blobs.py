@@ -17,7 +17,12 @@ from urllib.parse import quote, unquote, urlsplit
 import obstore
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobProperties, BlobServiceClient
-from obstore.exceptions import GenericError, InvalidPathError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    GenericError,
+    InvalidPathError,
+    PreconditionError,
+)
 from obstore.store import AzureStore
 
 from geo_resources.azure_access import AzureAccess
@@ -32,6 +37,7 @@ from geo_resources.blobs import (
     Upload,
     check_container,
     check_name,
+    cold_error,
     require_etag,
 )
 from geo_resources.transfer import byte_ranges, in_order, write_hashed
@@ -244,6 +250,8 @@ class AzureBlobs:
             return memoryview(answer.bytes())
         except PreconditionError as error:
             raise BlobChangedError(f"{name!r} is no longer {etag}") from error
+        except AlreadyExistsError as error:  # what obstore makes of any conflict
+            raise cold_error(name, str(error)) or error from error
 
     def _put(self, container: str, name: str, data: Path | bytes, how: Upload) -> str:
         attributes: Attributes = {"Content-Type": how.content_type}

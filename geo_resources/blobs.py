@@ -58,12 +58,35 @@ class BlobChangedError(Exception):
     """The blob was replaced while it was being read or written."""
 
 
+class ArchivedBlobError(Exception):
+    """The blob is in access tier Archive, where its bytes cannot be read."""
+
+
+class RehydratingBlobError(Exception):
+    """The blob is on its way out of access tier Archive, which takes hours."""
+
+
 class MissingContainerError(FileNotFoundError):
     """The container does not exist; an empty one does."""
 
 
 class UnusableNameError(ValueError):
     """The name cannot be used as the name of a blob, or not be followed safely."""
+
+
+def cold_error(name: str, said: str) -> Exception | None:
+    """What Azure's words on a blob in access tier Archive mean; None for other words.
+
+    >>> cold_error("a.tif", "... <Code>BlobArchived</Code> ...")
+    ArchivedBlobError("'a.tif' is in access tier Archive: it cannot be read there")
+    """
+    if "<Code>BlobArchived</Code>" in said:
+        words = "is in access tier Archive: it cannot be read there"
+        return ArchivedBlobError(f"{name!r} {words}")
+    if "<Code>BlobBeingRehydrated</Code>" in said:
+        words = "is being rehydrated from access tier Archive: that takes hours"
+        return RehydratingBlobError(f"{name!r} {words}")
+    return None
 
 
 class Blobs(Protocol):

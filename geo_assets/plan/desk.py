@@ -15,6 +15,7 @@ from geo_assets.bronze.filters import Filters
 from geo_assets.bronze.inventory import Surveyor, listed, watched_containers
 from geo_assets.contract import DatasetContract, RasterContract, VectorContract
 from geo_assets.errors import SourceError
+from geo_assets.faults import diagnose
 from geo_assets.plan.forecast import (
     Forecast,
     Made,
@@ -28,7 +29,7 @@ from geo_assets.plan.forecast import (
 from geo_assets.vector.desk import with_sidecars
 from geo_assets.workers import WorkerDeadlineError, WorkerDiedError, Workers
 from geo_resources import forecast, inventory
-from geo_resources.blobs import Fetched
+from geo_resources.blobs import ArchivedBlobError, Fetched, RehydratingBlobError
 from geo_resources.forecast import Ahead, Sampled
 from geo_resources.prices import ACCESS_TIERS, Prices
 from geo_resources.products import SourceName
@@ -37,6 +38,8 @@ from geo_resources.storage import Storage
 if TYPE_CHECKING:
     from geo_assets.catalog.stac import SourceBlob
 
+LOST = (WorkerDeadlineError, WorkerDiedError)
+COLD = (ArchivedBlobError, RehydratingBlobError)
 MOST_TRIAL_BYTES = 256_000_000  # larger files are only looked at
 SAMPLE = 12  # files of a dataset that are tried
 
@@ -174,8 +177,8 @@ class Planner:
             return self._try_file(contract, one)
         except SourceError as error:
             code, message = error.code, error.message
-        except (WorkerDeadlineError, WorkerDiedError) as error:
-            code, message = "WORKER_LOST", str(error)
+        except (*LOST, *COLD) as error:
+            code, message = diagnose(error).code, str(error)
         return Refusal(blob=one.name, bytes=one.bytes, code=code, message=message)
 
     def _try_file(self, contract: DatasetContract, one: Sampled) -> Trial | None:
@@ -201,7 +204,9 @@ class Planner:
     def _look_at(self, contract: RasterContract, one: Sampled) -> None:
         from geo_assets.raster.chain import inspect_raster
 
-        source = self.surveyor.storage.gdal(one.container, one.name)
+        storage = self.surveyor.storage
+        storage.read_range(one.container, one.name, 0, 1, etag=one.etag)
+        source = storage.gdal(one.container, one.name)
         self.workers.call(
             inspect_raster, 0, source.path, one.bytes, contract, source.options
         )

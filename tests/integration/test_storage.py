@@ -22,9 +22,11 @@ from azure.storage.blob import (
 )
 from rasterio.io import MemoryFile
 
+from geo_assets.faults import diagnose, suggested_action
 from geo_resources import local_blobs
 from geo_resources.azure_access import parse_connection_string
 from geo_resources.blobs import (
+    ArchivedBlobError,
     BlobChangedError,
     MissingContainerError,
     UnusableNameError,
@@ -543,6 +545,20 @@ def test_media_type_and_access_tier_reach_azure(
     types = [found[name].content_settings.content_type for name in found]
     assert types == [cog, cog, "application/json"]
     assert [found[name].blob_tier for name in found] == ["Cool", "Cool", "Hot"]
+
+
+def test_a_blob_in_the_archive_says_how_to_bring_it_back(
+    azure_storage, container, sdk, tmp_path
+):
+    azure_storage.put_bytes(container, "a.tif", cog_bytes(7))
+    sdk.get_blob_client(container, "a.tif").set_standard_blob_tier("Archive")
+    with pytest.raises(ArchivedBlobError, match=r"'a\.tif' is in access tier Archive"):
+        azure_storage.read_range(container, "a.tif", 0, 1)
+    with pytest.raises(ArchivedBlobError) as caught:
+        azure_storage.fetch(container, "a.tif", tmp_path)
+    found = diagnose(caught.value)
+    assert (found.code, found.is_retryable) == ("BLOB_ARCHIVED", False)
+    assert "az storage blob set-tier --tier Hot" in suggested_action(caught.value)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -31,7 +31,7 @@ from geo_assets.workers import (
     WorkerDiedError,
     WorkerMemoryError,
 )
-from geo_resources.blobs import BlobChangedError
+from geo_resources.blobs import BlobChangedError, cold_error
 from geo_resources.breakers import CircuitOpenError
 from geo_resources.ledger import ClaimHeldError
 from geo_resources.tables import TableChangedError
@@ -68,6 +68,15 @@ def of_obstore(status: int) -> GenericError:
 
 def of_postgres(sqlstate: str) -> psycopg.Error:
     return psycopg.errors.lookup(sqlstate)("as the server says")
+
+
+def test_a_blob_that_comes_back_from_the_archive_is_tried_again_hours_later():
+    said = cold_error("a.tif", "409: <Error><Code>BlobBeingRehydrated</Code></Error>")
+    found = diagnose(said)
+    assert (found.code, found.category) == ("BLOB_REHYDRATING", "transient")
+    assert not found.is_retried
+    assert found.wait_seconds == 3 * 3600
+    assert cold_error("a.tif", "<Code>LeaseIdMissing</Code>") is None
 
 
 PASSING = {
