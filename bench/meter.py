@@ -66,3 +66,18 @@ def memory_mb(processes: Iterable[psutil.Process]) -> float:
         except psutil.Error:
             continue
     return total / 1e6
+
+
+def memory_beside_shared_mb(processes: Iterable[psutil.Process]) -> float:
+    """The same of database servers, without their shared memory, MB.
+
+    That is as large as `shared_buffers` says, but shows only as it is first used.
+    """
+    total = 0
+    for process in processes:
+        try:
+            maps = process.memory_maps(grouped=True)
+        except psutil.Error:
+            continue
+        total += sum(one.pss for one in maps if not one.path.startswith("/dev/"))
+    return total / 1e6

@@ -3,10 +3,11 @@
     python bench/soak.py [--minutes 45] [--rate 20] [--every 60]
 
 Tiny rasters and vectors arrive one by one, `--rate` a minute, in a stack with daemon
-and web interface. Now and then memory (PSS) by role, PostgreSQL's connections, files in
-scratch and in the temporary folder, rows that wait, and the durations of the sensors'
-ticks (Dagster's own table) are sampled. Prints the samples, then per series the slope
-that fits it best, leaving out the first fifth, when everything is still being loaded.
+and web interface. Now and then memory (PSS) by role (PostgreSQL's without its shared
+buffers, which fill once), PostgreSQL's connections, files in scratch and in the
+temporary folder, rows that wait, and the durations of the sensors' ticks (Dagster's own
+table) are sampled. Prints the samples, then per series the slope that fits it best,
+leaving out the first fifth, when everything is still being loaded.
 
 A series grows if its slope is certain (three times its standard error) and would add
 more than a tenth of its mean, and more than what is noise for its kind, in the time
@@ -25,7 +26,7 @@ from typing import NamedTuple
 
 import psutil
 from machine import machine
-from meter import memory_mb
+from meter import memory_beside_shared_mb, memory_mb
 from stack import Folder, Stack, temporary_home
 from tiny_files import write_tiny
 
@@ -139,7 +140,7 @@ def take_sample(stack: Stack, every: float) -> Sample:
         roles[_role(process)].append(process)
     sample: Sample = {f"{role}, MB": memory_mb(them) for role, them in roles.items()}
     return sample | {
-        "PostgreSQL, MB": memory_mb(stack.server_processes()),
+        "PostgreSQL, MB": memory_beside_shared_mb(stack.server_processes()),
         "connections": stack.ask(CONNECTIONS)[0]["count"],
         "scratch files": sum(one.is_file() for one in stack.scratch.rglob("*")),
         "temporary files": len([*Path(tempfile.gettempdir()).iterdir()]),
