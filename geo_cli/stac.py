@@ -99,20 +99,30 @@ def load_catalogue(
     """
     import orjson
 
-    from geo_assets.datasets import read_contracts
     from geo_resources import pgstac
     from geo_resources.pgstac_bulk import bulk_load
 
     try:
         collection = orjson.loads(collection_file.read_bytes())
         name = collection["id"]
-        if name in {one.name for one in read_contracts()}:
+        if _is_a_dataset(name):
             raise ServiceError(f"{name} is a dataset: its items belong to files")
         with transaction(settings, LOADER) as connection, items_file.open("rb") as file:
             pgstac.put_collection(connection, collection)
             return name, bulk_load(connection, name, map(orjson.loads, file))
     except (KeyError, TypeError, ValueError) as error:
         raise ServiceError(f"not STAC: {error}") from error
+
+
+def _is_a_dataset(name: str) -> bool:
+    """Dagster, which takes most of a second to load, is asked only when it must be."""
+    from geo_assets.declared import may_be_a_dataset
+
+    if not may_be_a_dataset(name):
+        return False
+    from geo_assets.datasets import read_contracts
+
+    return name in {one.name for one in read_contracts()}
 
 
 def delete_collection(settings: Settings, collection: str, *, apply: bool) -> int:

@@ -8,6 +8,7 @@ pgSTAC's own loader gives them, copied, counted and compared as a whole.
 import gc
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice, repeat
@@ -95,7 +96,7 @@ def _fill(connection: "Connection", target: _Target, items: Iterable[Json]) -> i
     partition = sql.Identifier("pgstac", target.partition)
     with connection.cursor() as cursor:
         with cursor.copy(sql.SQL(_COPY).format(partition)) as copy:
-            for rows in _rows(target, firsts()):
+            for rows in _ahead(_rows(target, firsts())):
                 copy.write(rows)
         cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(partition))
         found: Any = cursor.fetchone()
@@ -116,7 +117,7 @@ def _replace(connection: "Connection", target: _Target, items: Iterable[Json]) -
         connection.cursor() as cursor,
         cursor.copy(sql.SQL(_COPY).format(beside)) as copy,
     ):
-        for rows in _rows(target, items):
+        for rows in _ahead(_rows(target, items)):
             copy.write(rows)
     return _publish(connection, target)
 
@@ -175,6 +176,15 @@ def _rows(target: _Target, items: Iterable[Json]) -> Iterator[bytes]:
             )
             rows = [*map(_row, repeat(target), chunk, places)]
         yield b"\n".join(rows) + b"\n"
+
+
+def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Each chunk, while the next one is made: the server works meanwhile."""
+    with ThreadPoolExecutor(1, "encode") as pool:
+        chunk = pool.submit(next, chunks, None)
+        while (ready := chunk.result()) is not None:
+            chunk = pool.submit(next, chunks, None)
+            yield ready
 
 
 @contextmanager

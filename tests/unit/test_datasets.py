@@ -10,6 +10,7 @@ import pytest
 
 from geo_assets.contract import RasterContract
 from geo_assets.datasets import ContractError, read_contracts
+from geo_assets.declared import may_be_a_dataset
 from geo_assets.raster.assets import build_raster_defs
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,14 @@ def add_dataset(project: Path, name: str, attributes: str) -> None:
     folder.mkdir()
     text = f"type: geo_assets.RasterDataset\nattributes:\n{attributes}"
     (folder / "defs.yaml").write_text(text, encoding="utf-8")
+
+
+def test_names_are_found_without_dagster_or_left_to_it(project):
+    defs = project / "yaml_only" / "defs"
+    assert all(may_be_a_dataset(one.name, defs) for one in read_contracts(project))
+    assert not may_be_a_dataset("elsewhere", defs)
+    add_dataset(project, "told", '  name: "{{ env.NAME }}"')
+    assert may_be_a_dataset("elsewhere", defs)
 
 
 FLOOD_DEPTH = """\
