@@ -18,9 +18,10 @@ from geo_assets.raster.grid import BLOCK
 from geo_assets.raster.picture import Painter
 from geo_assets.raster.pyramid import halve
 from geo_assets.raster.statistics import Summary, summarize_block
-from geo_assets.raster.tiers import Predictor, Recipe, Resampling
+from geo_assets.raster.tiers import Codec, Predictor, Recipe, Resampling
 from geo_assets.raster.validity import Block, Pixels, Validity
 
+Coding = tuple[Codec, int, Predictor]
 CACHED_BLOCKS = 64  # constant blocks (sea, nodata) whose bytes are kept
 
 
@@ -97,22 +98,26 @@ class Work:
         return self._constant.get(key) or self._encode(block)
 
     def _encode(self, block: Block) -> tuple[Encoded, ...]:
-        full = padded(block.pixels, repeat=False)
-        ready: dict[Predictor, Pixels] = {}
-        for recipe in self.recipes:
-            if recipe.lossless and recipe.predictor not in ready:
-                ready[recipe.predictor] = predicted(full, recipe.predictor)
+        packed = self._pack(block)
+        mask = self._mask(block, block.mask) if self.stores_mask else None
         return tuple(
-            self._store(block, recipe, ready[recipe.predictor])
+            Encoded(packed[_coding(recipe)], mask)
             if recipe.lossless
             else self._show(block, recipe)
             for recipe in self.recipes
         )
 
-    def _store(self, block: Block, recipe: Recipe, ready: Pixels) -> Encoded:
-        mask = self._mask(block, block.mask) if self.stores_mask else None
-        rows = block.pixels.shape[0]
-        return Encoded(compressed(ready, rows, recipe.codec, recipe.level), mask)
+    def _pack(self, block: Block) -> dict[Coding, bytes]:
+        """The block as lossless tiers store it; once for those that do so alike."""
+        full, rows = padded(block.pixels, repeat=False), block.pixels.shape[0]
+        ready: dict[Predictor, Pixels] = {}
+        packed: dict[Coding, bytes] = {}
+        for codec, level, predictor in {_coding(r) for r in self.recipes if r.lossless}:
+            if predictor not in ready:
+                ready[predictor] = predicted(full, predictor)
+            coding = codec, level, predictor
+            packed[coding] = compressed(ready[predictor], rows, codec, level)
+        return packed
 
     def _show(self, block: Block, recipe: Recipe) -> Encoded:
         if self.painter is None:
@@ -130,6 +135,10 @@ class Work:
         if (rows, cols) not in self._masks:
             self._masks[rows, cols] = encode_mask(None, rows, cols)
         return self._masks[rows, cols]
+
+
+def _coding(recipe: Recipe) -> Coding:
+    return recipe.codec, recipe.level, recipe.predictor
 
 
 def _constant_key(block: Block) -> bytes | None:

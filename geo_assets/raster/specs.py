@@ -10,7 +10,7 @@ from geo_assets.specs import file_spec, item_choices, key_of
 
 # Bumped when the output of a stage changes; of tiers and item it is followed by what
 # the dataset chooses, so that a changed choice shows what it leaves outdated.
-VALIDATED_CODE, TIER_CODE, ITEM_CODE = "1", "1", "2"
+VALIDATED_CODE, TIER_CODE, ITEM_CODE = "1", "2", "2"
 
 COG = "cog_"  # before the tier, in asset keys
 

@@ -20,6 +20,8 @@ RGB_DESCRIPTIONS = (  # red, green, blue of the sensors that name their bands
     ("sr_b4", "sr_b3", "sr_b2"),
 )
 BYTE_BITS = 8
+DEFLATE_LEVEL = 3  # ISA-L's 1 and 2 give other bytes in other processes (ADR 0021)
+ZSTD_LEVEL = 3
 RGB_COUNT = 3
 
 
@@ -180,11 +182,10 @@ def _recipe(profile: RasterProfile, tier: Tier, options: TierOptions) -> Recipe:
         case Tier.VISUALIZATION:
             codec, level, predictor = "jpeg", options.jpeg_quality, 1
         case Tier.ANALYSIS:
-            # ISA-L: level 2 packs floats as tightly as 3, at 1.5 times the speed
-            codec, level = "deflate", 2 if profile.dtype.startswith("float") else 3
+            codec, level = "deflate", DEFLATE_LEVEL
         case Tier.ARCHIVE:
             codec = options.archive_codec
-            level = 1 if codec == "deflate" else 3  # ISA-L: the least effort
+            level = DEFLATE_LEVEL if codec == "deflate" else ZSTD_LEVEL
     return Recipe(tier=tier, codec=codec, level=level, predictor=predictor)
 
 

@@ -51,7 +51,7 @@ def test_lossless_tiers_have_the_predictor_of_their_type(dtype, predictor):
     recipes = {r.tier: r for r in plan(profile(dtype=dtype)).recipes}
     assert recipes[Tier.ANALYSIS].codec == "deflate"
     assert recipes[Tier.ARCHIVE].codec == "deflate"
-    assert recipes[Tier.ARCHIVE].level == 1
+    assert recipes[Tier.ARCHIVE].level == 3
     assert recipes[Tier.ANALYSIS].predictor == predictor
     assert recipes[Tier.ARCHIVE].predictor == predictor
 
