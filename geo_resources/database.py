@@ -7,7 +7,7 @@ between us and the server can neither lose them nor hand them to somebody else.
 
 import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.resources import files
@@ -109,6 +109,30 @@ class Database(dg.ConfigurableResource):
             raise
         finally:
             pooled.close()
+
+    @contextmanager
+    def snapshot(self, locked: Sequence[tuple[str, str]]) -> Generator["Connection"]:
+        """One read-only transaction as `role` that sees a single moment all along.
+
+        Args:
+            locked: (schema, table) that stay until the end; they are held before the
+                moment is taken, so that no table is seen emptied or swapped.
+
+        Raises:
+            psycopg.errors.UndefinedTable: one of them is not there.
+        """
+        from psycopg import IsolationLevel, sql
+
+        with connect(self.address, self.application_name) as connection:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            role = sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self.role))
+            connection.execute(role)
+            for names in sorted(locked):
+                lock = sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE")
+                connection.execute(lock.format(sql.Identifier(*names)))
+            connection.execute(_ENTER, self._session() | {"read_only": "true"})
+            yield connection
 
     def _session(self) -> dict[str, object]:
         return {

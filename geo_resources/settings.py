@@ -46,6 +46,25 @@ class Settings(BaseModel):
     """PostgreSQL with PostGIS; the private cluster of `strata up` when not set."""
     dagster_url: SecretStr | None = Field(default=None, alias="STRATA_DAGSTER_URL")
     """Database of Dagster's own runs and events; `database_url` when not set."""
+    production_database_url: SecretStr | None = Field(
+        default=None, alias="STRATA_PRODUCTION_DATABASE_URL"
+    )
+    """PostgreSQL with PostGIS that serves; datasets are promoted into it when set."""
+    data_factory: str | None = Field(
+        default=None,
+        pattern=r"(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+"
+        r"/providers/Microsoft\.DataFactory/factories/[^/]+/pipelines/[^/]+$",
+        alias="STRATA_DATA_FACTORY",
+    )
+    """Resource id of the Data Factory pipeline that copies for `data_factory`."""
+    data_factory_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", alias="STRATA_DATA_FACTORY_ENDPOINT"
+    )
+    """Azure Resource Manager; of the public cloud when not set."""
+    data_factory_seconds: float = Field(
+        default=3600.0, gt=0, alias="STRATA_DATA_FACTORY_SECONDS"
+    )
+    """Time that a run of the pipeline has; then it is cancelled."""
     stac_schemas: Path | None = Field(default=None, alias="STRATA_STAC_SCHEMAS")
     """Folder of STAC extension schemas; without it the network is asked."""
     azure_connection_string: SecretStr | None = Field(
@@ -202,6 +221,17 @@ class Settings(BaseModel):
             message = f"no database below {self.home}: run `strata up` first"
             raise LookupError(message)
         return self.database_url.get_secret_value()
+
+    def require_production_url(self) -> str:
+        """The production database's URL, password included.
+
+        Raises:
+            LookupError: none is named.
+        """
+        if self.production_database_url is None:
+            message = "no production database: set STRATA_PRODUCTION_DATABASE_URL"
+            raise LookupError(message)
+        return self.production_database_url.get_secret_value()
 
     def variables(self) -> dict[str, str]:
         """The variables that give another process these settings."""

@@ -1,5 +1,6 @@
 """Who may read a table: hidden while it is loaded, then as the table before it."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, LiteralString, NamedTuple, cast
 
 from geo_resources.tables_model import SCHEMA
@@ -9,7 +10,9 @@ if TYPE_CHECKING:
     from psycopg.sql import Composable
 
 
-class _Grant(NamedTuple):
+class Grant(NamedTuple):
+    """A right on a table or one of its columns."""
+
     grantee: str | None  # None: PUBLIC
     privilege: str
     column: str | None
@@ -21,7 +24,7 @@ def hide(connection: "Connection", name: str) -> None:
     from psycopg import sql
 
     found = connection.execute(_GRANTS, {"table": name, "like": name}).fetchall()
-    for grantee in {_Grant(*row).grantee for row in found}:
+    for grantee in {Grant(*row).grantee for row in found}:
         revoke = sql.SQL("REVOKE ALL ON {} FROM {}")
         target = sql.Identifier(SCHEMA, name)
         connection.execute(revoke.format(target, _role(grantee)))
@@ -30,17 +33,29 @@ def hide(connection: "Connection", name: str) -> None:
 def show(connection: "Connection", name: str) -> None:
     """Give a table to those to whom new tables of this owner go by default."""
     for row in connection.execute(_DEFAULTS, {"table": name}).fetchall():
-        _grant(connection, name, _Grant(*row))
+        _grant(connection, name, Grant(*row))
 
 
 def copy_grants(connection: "Connection", before: str, name: str) -> None:
     """Give a table to those who have the table before it, as far as columns go."""
-    bound = {"table": before, "like": name}
-    for row in connection.execute(_GRANTS, bound).fetchall():
-        _grant(connection, name, _Grant(*row))
+    give(connection, name, grants_of(connection, before, like=name))
 
 
-def _grant(connection: "Connection", name: str, grant: _Grant) -> None:
+def grants_of(
+    connection: "Connection", name: str, *, like: str | None = None
+) -> list[Grant]:
+    """Who has a table; of its columns, those that `like` has too."""
+    bound = {"table": name, "like": like or name}
+    return [Grant(*row) for row in connection.execute(_GRANTS, bound).fetchall()]
+
+
+def give(connection: "Connection", name: str, grants: Iterable[Grant]) -> None:
+    """Give a table to those named."""
+    for grant in grants:
+        _grant(connection, name, grant)
+
+
+def _grant(connection: "Connection", name: str, grant: Grant) -> None:
     from psycopg import sql
 
     columns: Composable = sql.SQL("")

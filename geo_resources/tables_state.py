@@ -1,6 +1,6 @@
 """What a table is at this moment, and what other people have hung on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from geo_resources.tables_model import PRIMARY_KEY, SPATIAL_INDEX, index_name
@@ -36,14 +36,22 @@ class TableState(NamedTuple):
     row_estimate: float
 
 
-def describe(connection: "Connection", name: str) -> TableState | None:
-    """The relation `geo.<name>`; None if there is none."""
+def describe(
+    connection: "Connection", name: str, also_ours: Sequence[str] = ()
+) -> TableState | None:
+    """The relation `geo.<name>`; None if there is none.
+
+    Args:
+        connection: in a transaction.
+        name: of the relation.
+        also_ours: indexes and constraints that nobody else has hung on it.
+    """
     found = connection.execute(_RELATION, [name]).fetchone()
     if found is None:
         return None
     oid, kind, comment, estimate, options = found
     names = [index_name(name, PRIMARY_KEY), index_name(name, SPATIAL_INDEX)]
-    bound = {"oid": oid, "ours": names}
+    bound = {"oid": oid, "ours": [*names, *also_ours]}
     hung = connection.execute(_HUNG, bound).fetchall()
     of_columns: dict[int, list[str]] = {}
     for what, number in hung:

@@ -45,7 +45,9 @@ DO $$
 DECLARE
     schema_name text;
 BEGIN
-    FOREACH schema_name IN ARRAY ARRAY['ops', 'geo', 'h3'] LOOP
+    FOREACH schema_name IN ARRAY ARRAY[
+        'ops', 'geo', 'h3', 'geo_next', 'geo_previous'
+    ] LOOP
         IF to_regnamespace(schema_name) IS NULL THEN
             EXECUTE format('CREATE SCHEMA %I AUTHORIZATION strata_owner', schema_name);
         END IF;
