@@ -25,7 +25,7 @@ Aspect = Literal["bands", "dtype", "crs", "resolution"]
 ASPECTS: tuple[Aspect, ...] = ("bands", "dtype", "crs", "resolution")
 CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
-TAKEN_NAMES = frozenset({"queries"})
+TAKEN_NAMES = frozenset({"queries", "production"})
 TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
 
 Positive = Annotated[int, Field(gt=0)]
@@ -132,6 +132,10 @@ class DatasetContract(Contract):
     """Share of good files in a batch below which the dataset's check is an ERROR."""
     quality: Quality = Quality()
     """How complete items are expected to be."""
+    promote: Literal["manual", "auto"] = "manual"
+    """Who lets production serve a new version: a person, or good checks."""
+    promote_engine: Literal["copy", "data_factory"] = "copy"
+    """What carries the rows there: COPY through Strata, or Azure Data Factory."""
 
     @field_validator("name")
     @classmethod

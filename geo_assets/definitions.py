@@ -15,11 +15,15 @@ from geo_assets.gold.recipes import kinds_of
 from geo_assets.integrity import build_integrity_asset
 from geo_assets.naming import exports_job
 from geo_assets.plan.assets import build_plan_asset
+from geo_assets.promotion.assets import build_promotion_defs
+from geo_assets.promotion.checks import check_keys_of
 from geo_assets.retention import build_retention_asset
 from geo_assets.routing import Router
+from geo_resources.data_factory import DataFactory
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
 from geo_resources.prices import Prices
+from geo_resources.production import ProductionDatabase
 from geo_resources.query_limits import QueryLimits
 from geo_resources.queue_feed import QueueFeed
 from geo_resources.recovery import Recovery
@@ -34,6 +38,7 @@ from sensors.exports import build_exports_sensor
 from sensors.feed import build_feed_sensor
 from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
+from sensors.promotions import build_promotions_sensor
 from sensors.schedules import build_schedules
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
@@ -53,7 +58,37 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "query_limits": QueryLimits.of(settings),
         "recovery": Recovery.of(settings),
         **build_messengers(settings),
+        **build_promoters(settings),
     }
+
+
+def build_promoters(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """What promotes datasets, if there is a production database."""
+    if settings.production_database_url is None:
+        return {}
+    return {
+        "production": ProductionDatabase(),
+        "data_factory": DataFactory.of(settings),
+    }
+
+
+def build_promotions(
+    settings: Settings, router: Router, datasets: dg.Definitions
+) -> dg.Definitions:
+    """Datasets in production, if there is a production database."""
+    if settings.production_database_url is None:
+        return dg.Definitions()
+    checks = check_keys_of(datasets)
+    made = dg.Definitions.merge(
+        *(build_promotion_defs(one, checks) for one in router.contracts)
+    )
+    sensor = build_promotions_sensor(
+        router.contracts,
+        checks,
+        [*(made.jobs or ())],
+        settings.sensor_interval_seconds,
+    )
+    return dg.Definitions.merge(made, dg.Definitions(sensors=[sensor]))
 
 
 def build_messengers(settings: Settings) -> dict[str, dg.ConfigurableResource]:
@@ -137,7 +172,10 @@ def build_defs(
         resources=dict(resources),
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(datasets, build_query_defs(queries), platform)
+    promotions = build_promotions(settings, router, datasets)
+    return dg.Definitions.merge(
+        datasets, build_query_defs(queries), promotions, platform
+    )
 
 
 @dg.definitions

@@ -18,12 +18,13 @@ from geo_resources.blobs import (
     RehydratingBlobError,
 )
 from geo_resources.breakers import CircuitOpenError, Service
+from geo_resources.data_factory import PipelineBrokenError, PipelineDeadlineError
 from geo_resources.ledger_rows import ClaimHeldError, ClaimLostError
 from geo_resources.pgstac import ItemsLostError
 from geo_resources.tables_model import TableChangedError
 
 Category = Literal["transient", "throttling", "permanent", "bug"]
-Where = Service | Literal["file", "machine", "worker", "code"]
+Where = Service | Literal["file", "machine", "worker", "code", "data_factory"]
 
 REHYDRATION_SECONDS = 3 * 3600.0  # of up to 15 hours: six attempts are enough
 NOTHING_TO_DO = "Nothing: Strata tries again."
@@ -87,6 +88,8 @@ _KNOWN: dict[type[BaseException], Diagnosis] = {
     ),
     # a janitor gave it away: what becomes of it is no longer ours to say
     ClaimLostError: _later("CLAIM_LOST", "database"),
+    PipelineDeadlineError: _later("DEADLINE", "data_factory"),
+    PipelineBrokenError: Diagnosis("transient", "SERVICE_UNAVAILABLE", "data_factory"),
     # somebody else is at work there
     TableChangedError: Diagnosis("transient", "SERVICE_UNAVAILABLE", "database"),
     ClaimHeldError: Diagnosis("transient", "SERVICE_UNAVAILABLE", "database"),

@@ -157,6 +157,15 @@ def exports_job(dataset: str) -> str:
     return f"{dataset}__exports"
 
 
+def promotion_job(dataset: str) -> str:
+    """Name of the job that promotes a dataset.
+
+    >>> promotion_job("parcels")
+    'parcels__promotion'
+    """
+    return f"{dataset}__promotion"
+
+
 def files_job(dataset: str) -> str:
     """Name of the job that takes a dataset's files to the catalogue.
 

@@ -15,7 +15,7 @@ from geo_assets.retry_after import wait_of
 from geo_resources.breakers import Service
 
 Kind = Literal["down", "busy", "throttled", "full", "exhausted", "refused", "gone"]
-Speaker = Service | Literal["machine"]
+Speaker = Service | Literal["machine", "data_factory"]
 
 PGSTAC_MODULE = "geo_resources.pgstac"
 
@@ -153,15 +153,24 @@ def _of_status(status: int, wait_seconds: float | None = None) -> Sign | None:
 def _of_azure(error: BaseException) -> Sign | None:
     names = {base.__name__ for base in type(error).__mro__}
     response: Any = getattr(error, "response", None)
+    where = _speaker(response)
     status = getattr(error, "status_code", None) or getattr(
         response, "status_code", None
     )
     if isinstance(status, int):
         if "ClientAuthenticationError" in names and status < _FIRST_SERVER_ERROR:
-            return Sign("storage", "refused")
-        return _of_status(status, wait_of(getattr(response, "headers", None) or {}))
+            return Sign(where, "refused")
+        wait = wait_of(getattr(response, "headers", None) or {})
+        sign = _of_status(status, wait)
+        return sign and sign._replace(where=where)
     # no answer: the network, or the endpoint of an identity, did not reply
-    return Sign("storage", "down") if "AzureError" in names else None
+    return Sign(where, "down") if "AzureError" in names else None
+
+
+def _speaker(response: Any) -> Speaker:  # noqa: ANN401 - of any Azure library
+    """Which service of Azure answered; storage, if nobody did."""
+    url = str(getattr(getattr(response, "request", None), "url", ""))
+    return "data_factory" if "/Microsoft.DataFactory/" in url else "storage"
 
 
 _STATUS_WORDS = re.compile(

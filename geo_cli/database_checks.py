@@ -18,11 +18,28 @@ SUPERUSER_HINT = "an administrator of the database runs: "
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    """Reach it first: without that nothing else can be asked."""
+    """The working database."""
     if settings.database_url is None:
         yield _unreachable(f"no database: {settings.services_file} is not there")
         return
-    url = settings.require_database_url()
+    yield from _check(settings, settings.require_database_url())
+
+
+def check_production(settings: Settings) -> Iterator[Finding]:
+    """The production database, if there is one, as the working one."""
+    if settings.production_database_url is None:
+        return
+    for finding in _check(settings, settings.require_production_url()):
+        fix = finding.fix.replace(_VARIABLE, "STRATA_PRODUCTION_DATABASE_URL")
+        name = f"production-{finding.name}"
+        yield finding.model_copy(update={"name": name, "fix": fix})
+
+
+_VARIABLE = "STRATA_DATABASE_URL"
+
+
+def _check(settings: Settings, url: str) -> Iterator[Finding]:
+    """Reach it first: without that nothing else can be asked."""
     try:
         connection = psycopg.connect(url, connect_timeout=10, autocommit=True)
     except psycopg.OperationalError as error:

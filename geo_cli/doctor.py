@@ -4,7 +4,7 @@ import psycopg
 
 from geo_cli.breaker_checks import check_breakers
 from geo_cli.daemon import dagster_url, heartbeat_age_seconds, is_daemon_running
-from geo_cli.database_checks import check_database
+from geo_cli.database_checks import check_database, check_production
 from geo_cli.findings import Finding
 from geo_cli.machine_checks import check_machine
 from geo_cli.messages_checks import check_messages
@@ -19,6 +19,7 @@ def examine(settings: Settings) -> list[Finding]:
         *check_machine(settings),
         *check_storage(settings),
         *check_database(settings),
+        *check_production(settings),
         check_pooler(settings),
         check_daemon(settings),
         *check_messages(settings),

@@ -345,6 +345,35 @@ def repair(
 
 
 @app.command()
+def promote(
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Serve again what was served before.")
+    ] = False,
+    engine: Annotated[
+        str, typer.Option(help="copy or data_factory; as the contract says if omitted.")
+    ] = "",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let the production database serve what a dataset has made. Dry run unless --yes.
+
+    Exit 1 if something stands in the way, or it failed.
+    """
+    from geo_cli.promote import Wish, preview, promote_dataset
+    from geo_cli.report import print_preview, print_promoted
+
+    settings = Settings.from_environment()
+    wish = Wish(dataset, reverse=reverse, engine=engine)
+    if yes:
+        print_promoted(promote_dataset(settings, wish), as_json=as_json)
+        return
+    found = preview(settings, wish)
+    print_preview(found, as_json=as_json)
+    raise typer.Exit(1 if found.obstacles else 0)
+
+
+@app.command()
 def env() -> None:
     """Print exports for a shell: eval "$(strata env)" serves dagster, dg and psql."""
     from geo_cli.report import print_exports

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from geo_assets.integrity import Mended
     from geo_cli.doctor import Finding
     from geo_cli.ingest import Outcome
+    from geo_cli.promote import Preview
+    from geo_resources.promotions import Promotion
 
 CONTAINERS = ("bronze", "silver", "gold")
 COLORS = {"accepted": "green", "rejected": "red", "failed": "red", "running": "cyan"}
@@ -173,6 +175,37 @@ def print_retention(counts: Mapping[str, int], *, done: bool, as_json: bool) -> 
         typer.echo(f"{count:>8}  {what}")
     if not done:
         typer.echo("a dry run: say --yes to do it")
+
+
+def print_preview(found: "Preview", *, as_json: bool) -> None:
+    """What a promotion would bring, and what stands in its way."""
+    if as_json:
+        print_json(found._asdict())
+        return
+    lines = [(one["table"], one["rows"], one["bytes"]) for one in found.tables]
+    lines.append(("STAC items", found.items, ""))
+    print_table(("what", "rows", "bytes"), lines, empty="nothing")
+    typer.echo(f"serves now: {found.serves}")
+    for one in found.obstacles:
+        typer.echo(f"in the way: {one}")
+    if not found.obstacles:
+        typer.echo("a dry run: say --yes to do it")
+
+
+def print_promoted(done: "Promotion", *, as_json: bool) -> None:
+    """What serves since."""
+    if as_json:
+        print_json(done._asdict())
+        return
+    lines = [
+        (one["table"], one["rows"], one["checksum"], one["extent"])
+        for one in done.tables
+    ]
+    items = done.items or {}
+    lines.append(("STAC items", items.get("count", 0), items.get("checksum"), None))
+    columns = ("what", "rows", "checksum", "extent")
+    print_table(columns, lines, empty="nothing serves any more")
+    typer.echo(f"{done.action} {done.id}: {done.dataset} serves this now")
 
 
 def print_repairs(mended: Sequence["Mended"], *, done: bool, as_json: bool) -> None:

@@ -40,6 +40,8 @@ def up(settings: Settings) -> Settings:
         if settings.local_database:
             settings = start_local(settings)
         migrate_database(settings.require_database_url())
+        if settings.production_database_url is not None:
+            migrate_database(settings.require_production_url())
         link_dagster_home(settings)
         create_dagster_tables(settings)
         ensure_containers(settings)

@@ -82,6 +82,7 @@ def promote(desk: Desk, order: Order, admit: Callable[[], object]) -> Swapped:
     """
     with _attempt(desk.production, order) as (number, guard):
         admit()
+        _refuse_itself(desk.working, guard)
         sent = _send(desk, order.dataset, number)
         _finish(desk, sent.plans)
         facts = _verify(desk, sent)
@@ -117,7 +118,7 @@ def reverse(production: Database, order: Order) -> Swapped:
 
 @contextmanager
 def _attempt(production: Database, order: Order) -> Generator[_Attempt]:
-    """An attempt on record, alone with the dataset; its transaction swaps at the end."""
+    """An attempt on record, alone with the dataset; its transaction is to swap."""
     with production.transaction() as connection:
         number = promotions.begin(connection, order)
     try:
@@ -131,6 +132,18 @@ def _attempt(production: Database, order: Order) -> Generator[_Attempt]:
         with production.transaction() as connection:
             promotions.fail(connection, number, error)
         raise
+
+
+def _refuse_itself(working: Database, guard: "Connection") -> None:
+    """Production must be another database: what serves is not what is worked on."""
+    with working.transaction() as connection:
+        here = connection.execute(_WHICH).fetchone()
+    if here == guard.execute(_WHICH).fetchone():
+        message = "STRATA_PRODUCTION_DATABASE_URL names the working database itself"
+        raise PromotionRefusedError(message)
+
+
+_WHICH = "SELECT current_database(), pg_postmaster_start_time()"
 
 
 def _send(desk: Desk, dataset: str, number: UUID) -> _Sent:

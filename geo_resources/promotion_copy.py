@@ -30,7 +30,7 @@ def copy_all(
 
 
 def copy_rows(source: "Connection", target: "Connection", plan: TablePlan) -> None:
-    """Stream all rows of `geo.<name>` into the staged table, made in this transaction."""
+    """Stream all rows into the staged table, which this transaction has made."""
     from psycopg import sql
 
     columns = sql.SQL(", ").join(sql.Identifier(one.name) for one in plan.columns)

@@ -95,7 +95,7 @@ FROM (
 def replace_items(
     connection: "Connection", dataset: str, collection: Json | None, schema: str
 ) -> None:
-    """Put the items that wait in `schema` in the place of those in pgSTAC, and keep those.
+    """Put items that wait in `schema` in the place of those in pgSTAC, which are kept.
 
     What was there is kept in `geo_previous`. Readers see the old items until the end of
     the transaction.

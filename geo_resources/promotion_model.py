@@ -43,7 +43,7 @@ class ConstraintPlan(NamedTuple):
     kind: str
     """p: primary key; u: unique; c: check."""
     definition: str
-    index: str | None
+    made_of: str | None
     """The index that becomes the constraint."""
 
 

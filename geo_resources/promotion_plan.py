@@ -6,7 +6,7 @@ columns (their values are), foreign keys, triggers. A table with row security is
 refused: its copy would show what its policies hide.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from geo_resources.promotion_model import (
@@ -116,10 +116,26 @@ def source_state(connection: "Connection", dataset: str) -> str:
 
 _STATE = """
 SELECT encode(sha256(convert_to(concat_ws('/',
-    (SELECT string_agg(concat_ws(' ', table_name, version, extract(epoch FROM loaded_at)),
-        ',' ORDER BY table_name) FROM ops.tables WHERE dataset = %(dataset)s),
+    (SELECT string_agg(
+            concat_ws(' ', table_name, version, extract(epoch FROM loaded_at)),
+            ',' ORDER BY table_name)
+        FROM ops.tables WHERE dataset = %(dataset)s),
     (SELECT string_agg(concat_ws(' ', id, etag, extract(epoch FROM finished)),
         ',' ORDER BY id)
         FROM ops.ledger WHERE dataset = %(dataset)s AND status = 'accepted')
 ), 'UTF8')), 'hex')
+"""
+
+
+def accepted_of(
+    connection: "Connection", dataset: str, partitions: Collection[str]
+) -> set[str]:
+    """Those of a dataset's partitions whose files are accepted."""
+    bound = [dataset, [*partitions]]
+    return {row[0] for row in connection.execute(_ACCEPTED, bound).fetchall()}
+
+
+_ACCEPTED = """
+SELECT DISTINCT partition_key FROM ops.ledger
+WHERE dataset = %s AND partition_key = ANY(%s) AND status = 'accepted'
 """

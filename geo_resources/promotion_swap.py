@@ -148,9 +148,11 @@ def _facts(fingerprint: Fingerprint) -> Facts:
     return {"count": facts.pop("rows"), **facts}
 
 
-def _move(
-    connection: "Connection", names: Sequence[str], old: str, new: str
-) -> None:
+def _fingerprint(facts: Facts) -> Fingerprint:
+    return Fingerprint(facts["count"], facts["checksum"], facts["extent"])
+
+
+def _move(connection: "Connection", names: Sequence[str], old: str, new: str) -> None:
     from psycopg import sql
 
     move = sql.SQL("ALTER TABLE {} SET SCHEMA {}")
@@ -193,7 +195,7 @@ def version_before(connection: "Connection", now: Promotion) -> Incoming:
     return Incoming(
         schema=PREVIOUS,
         tables=before.tables if before else [],
-        items=items and Fingerprint(items["count"], items["checksum"], items["extent"]),
+        items=_fingerprint(items) if items else None,
         collection=before.collection if before else None,
         grants={},
         source_state=before.source_state if before else None,

@@ -1,6 +1,5 @@
 """Staged tables in production: made, indexed and checked where no reader looks."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, LiteralString, cast
 
 from geo_resources.promotion_model import (
@@ -13,6 +12,8 @@ from geo_resources.promotion_model import (
 from geo_resources.tables_model import LOAD_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from psycopg import Connection
     from psycopg.sql import Composable, Composed
 
@@ -80,16 +81,18 @@ def _statements(plan: TablePlan, name: "Composable") -> "Iterator[Composed]":
     for one in plan.columns:
         if one.comment:
             comment = sql.SQL("COMMENT ON COLUMN {}.{} IS {}")
-            yield comment.format(name, sql.Identifier(one.name), sql.Literal(one.comment))
+            yield comment.format(
+                name, sql.Identifier(one.name), sql.Literal(one.comment)
+            )
 
 
 def _constraint(constraint: ConstraintPlan) -> "Composable":
     from psycopg import sql
 
-    if constraint.kind == "c" or constraint.index is None:
+    if constraint.kind == "c" or constraint.made_of is None:
         return sql.SQL(cast("LiteralString", constraint.definition))
     kind = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
-    using = sql.SQL(" USING INDEX {}").format(sql.Identifier(constraint.index))
+    using = sql.SQL(" USING INDEX {}").format(sql.Identifier(constraint.made_of))
     return sql.SQL(kind) + using
 
 

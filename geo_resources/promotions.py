@@ -18,6 +18,7 @@ from geo_resources.promotion_model import (
     Facts,
     PromotionBusyError,
 )
+from geo_resources.promotion_transit import TRANSIT
 from geo_resources.scrub import scrub
 
 if TYPE_CHECKING:
@@ -206,7 +207,14 @@ def sweep(connection: "Connection") -> tuple[int, int]:
     kept = living | {
         items_table(row[0]) for row in connection.execute(running).fetchall()
     }
-    dropped = [name for name in staged if name not in kept and _drop(connection, name)]
+    by_others = connection.execute(_BY_OTHERS).rowcount > 0
+    dropped = [
+        name
+        for name in staged
+        if name not in kept
+        and not (by_others and name.startswith(TRANSIT))
+        and _drop(connection, name)
+    ]
     return dead, len(dropped)
 
 
@@ -230,6 +238,9 @@ SELECT relname FROM pg_class
 WHERE relnamespace = %s::regnamespace AND relkind = 'r'
     AND pg_has_role(relowner, 'USAGE')
 ORDER BY relname
+"""
+_BY_OTHERS = """
+SELECT FROM ops.promotions WHERE state = 'running' AND engine <> 'copy'
 """
 _LIVING = """
 SELECT t ->> 'table' FROM ops.promotions CROSS JOIN jsonb_array_elements(tables) AS t

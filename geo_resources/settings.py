@@ -58,7 +58,7 @@ class Settings(BaseModel):
     )
     """Resource id of the Data Factory pipeline that copies for `data_factory`."""
     data_factory_endpoint: str | None = Field(
-        default=None, pattern=r"^https?://", alias="STRATA_DATA_FACTORY_ENDPOINT"
+        default=None, pattern=r"^https://", alias="STRATA_DATA_FACTORY_ENDPOINT"
     )
     """Azure Resource Manager; of the public cloud when not set."""
     data_factory_seconds: float = Field(

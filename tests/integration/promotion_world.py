@@ -97,12 +97,18 @@ class World:
 
     def items(self) -> dict[str, Any]:
         """Items that a client of production finds."""
-        found = self.there.transact(
-            pgstac.search, {"collections": [DATASET], "limit": 100}
-        )
-        return {one["id"]: one for one in found["features"]}
+        return _search(self.there)
+
+    def here_items(self) -> dict[str, Any]:
+        """Items that a client of the working database finds."""
+        return _search(self.here)
 
     def relations(self, schema: str) -> set[str]:
         query = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace"
         rows = self.there.execute(query + " AND relkind = 'r'", schema)
         return {row[0] for row in rows}
+
+
+def _search(loader: Loader) -> dict[str, Any]:
+    found = loader.transact(pgstac.search, {"collections": [DATASET], "limit": 100})
+    return {one["id"]: one for one in found["features"]}

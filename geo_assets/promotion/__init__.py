@@ -1,0 +1,1 @@
+"""Promotion of datasets into the database that serves."""
