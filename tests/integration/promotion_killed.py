@@ -1,4 +1,4 @@
-"""A promotion that kills its process: `promotion_killed.py WORKING PRODUCTION WHERE`."""
+"""A promotion that kills its process; arguments: working, production, where."""
 
 import os
 import signal

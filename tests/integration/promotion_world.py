@@ -66,9 +66,9 @@ class World:
         self.here.transact(pgstac.load_items, DATASET, items)
 
     def promote(
-        self, engine: Any = copy_all, admit: Any = lambda: None, **more: Any
+        self, carry: Any = copy_all, admit: Any = lambda: None, **more: Any
     ) -> Swapped:
-        desk = promotion.Desk(self.working, self.production, engine, lambda _: None)
+        desk = promotion.Desk(self.working, self.production, carry, lambda _: None)
         return promotion.promote(desk, self.order(**more), admit)
 
     def reverse(self) -> Swapped:
