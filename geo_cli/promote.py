@@ -101,7 +101,8 @@ def _reversal(there: "Connection", dataset: str) -> Preview:
         return Preview(dataset, [], 0, _served(serving), [str(error)])
     tables = [{**one, "table": f"geo.{one['table']}"} for one in before.tables]
     items = before.items.rows if before.items else 0
-    obstacles = [*_refusals(there, dataset, [], stac=False)]
+    names = [one["table"] for one in before.tables]
+    obstacles = [*_refusals(there, dataset, names, stac=False)]
     return Preview(dataset, tables, items, _served(serving), obstacles)
 
 

@@ -112,7 +112,8 @@ def reverse(production: Database, order: Order) -> Swapped:
             message = f"{order.dataset} was never promoted"
             raise PromotionRefusedError(message)
         incoming = version_before(guard, now)
-        check_target(guard, order.dataset, [], stac=False)
+        names = [one["table"] for one in incoming.tables]
+        check_target(guard, order.dataset, names, stac=False)
         return swap(guard, number, now, order.dataset, incoming)
 
 

@@ -49,7 +49,7 @@ def _plans(connection: "Connection", names: Sequence[str]) -> Iterator[TablePlan
             raise PromotionRefusedError(message)
         yield TablePlan(
             name=name,
-            columns=[ColumnPlan(*row) for row in connection.execute(_COLUMNS, [oid])],
+            columns=read_columns(connection, SCHEMA, name),
             comment=comment,
             indexes=[IndexPlan(*row) for row in connection.execute(_INDEXES, [oid])],
             constraints=[
@@ -57,6 +57,18 @@ def _plans(connection: "Connection", names: Sequence[str]) -> Iterator[TablePlan
             ],
             grants=grants_of(connection, name),
         )
+
+
+def read_columns(connection: "Connection", schema: str, name: str) -> list[ColumnPlan]:
+    """The columns of a table, in their order; none if there is no such table."""
+    found = connection.execute(_OID, [schema, name]).fetchone()
+    rows = connection.execute(_COLUMNS, [found[0] if found else None]).fetchall()
+    return [ColumnPlan(*row) for row in rows]
+
+
+_OID = """
+SELECT oid FROM pg_class WHERE relnamespace = %s::regnamespace AND relname = %s
+"""
 
 
 def _relation(connection: "Connection", name: str) -> tuple[int, str | None, bool]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from geo_resources import promotions
 from geo_resources.pgstac import Json
+from geo_resources.promotion_in_place import replace_in_place, stays
 from geo_resources.promotion_items import (
     fingerprint_items,
     read_collection,
@@ -26,7 +27,7 @@ from geo_resources.promotion_model import (
 from geo_resources.promotions import Promotion, Swapped
 from geo_resources.tables_grants import Grant, give, grants_of, hide, show
 from geo_resources.tables_locks import lock_exclusively
-from geo_resources.tables_model import SCHEMA
+from geo_resources.tables_model import SCHEMA, TableChangedError
 from geo_resources.tables_state import describe
 
 if TYPE_CHECKING:
@@ -54,21 +55,27 @@ def check_target(
 ) -> Promotion | None:
     """What serves now, once it is sure that it can give way.
 
+    Args:
+        connection: in a transaction.
+        dataset: name of the dataset.
+        names: tables of the version that is to serve.
+        stac: whether it has a collection.
+
     Raises:
         PromotionRefusedError: a name belongs to somebody else, or people have hung
-            something on a table that would be lost or left behind.
+            something on a table that is to go.
     """
     now = promotions.serving(connection, dataset)
-    ours = {one["table"]: one for one in now.tables} if now else {}
+    ours = {one["table"] for one in now.tables} if now else set()
     for name in sorted({*names, *ours}):
-        found = describe(connection, name, ours.get(name, {}).get("indexes", ()))
+        found = describe(connection, name, _indexes(now, name))
         if found is not None and name not in ours:
             message = f"production has a {SCHEMA}.{name} that no promotion put there"
             raise PromotionRefusedError(message)
-        if found is not None and found.hung:
+        if found is not None and found.hung and name not in names:
             message = (
-                f"in production {', '.join(found.hung)} stand on {SCHEMA}.{name}: "
-                "drop them first, and make them again afterwards"
+                f"{SCHEMA}.{name} is to go, but in production "
+                f"{', '.join(found.hung)} stand on it: drop that first"
             )
             raise PromotionRefusedError(message)
     has_stac = now is not None and now.collection is not None
@@ -76,6 +83,12 @@ def check_target(
         message = f"production has a collection {dataset} that no promotion put there"
         raise PromotionRefusedError(message)
     return now
+
+
+def _indexes(now: Promotion | None, name: str) -> Sequence[str]:
+    """Indexes and constraints that came with a table when it was promoted."""
+    known = {one["table"]: one.get("indexes", ()) for one in now.tables} if now else {}
+    return known.get(name, ())
 
 
 def swap(
@@ -87,36 +100,30 @@ def swap(
 ) -> Swapped:
     """Let the incoming version serve, keep the one before; the row of it, written.
 
-    From the first lock to the commit readers of the tables wait: items, which take
-    longer and hold nobody, come first.
+    From the first lock to the commit readers of the tables wait: items and rows that
+    are replaced in place take longer, hold nobody, and come first.
 
     Raises:
-        PromotionMismatchError: pgSTAC does not give the items back as they were sent.
-        TableChangedError: somebody dropped a table meanwhile.
+        PromotionRefusedError: columns of a table that has to stay differ.
+        PromotionMismatchError: production does not give back what was sent.
+        TableChangedError: somebody changed a table meanwhile.
     """
     before = _there(connection, SCHEMA, now.names) if now else []
+    names = [one["table"] for one in incoming.tables]
     had_items = now is not None and now.items is not None
     _swap_items(connection, dataset, incoming, had_items=had_items)
-    lock_exclusively(connection, before)
-    check_target(connection, dataset, [], stac=False)
-    grants = {name: grants_of(connection, name) for name in before}
-    names = [one["table"] for one in incoming.tables]
-    waiting = incoming.schema
-    if waiting == PREVIOUS:  # make room for what is about to be kept
+    if incoming.schema == PREVIOUS:  # make room for what is about to be kept
         _move(connection, names, PREVIOUS, NEXT)
-        waiting = NEXT
     elif now is not None:
         _drop(connection, now.replaced_tables)
-    for name in before:
-        hide(connection, name)  # what is revoked meanwhile does not come back with it
-    _move(connection, before, SCHEMA, PREVIOUS)
-    _move(connection, names, waiting, SCHEMA)
-    for name in names:
-        if name in grants:
-            give(connection, name, grants[name])
-        else:
-            show(connection, name)
-            give(connection, name, incoming.grants.get(name, ()))
+    stayed = _replace_in_place(connection, now, before, incoming)
+    _swap_tables(
+        connection,
+        now,
+        [name for name in before if name not in stayed],
+        [name for name in names if name not in stayed],
+        incoming,
+    )
     swapped = Swapped(
         tables=incoming.tables,
         items=None if incoming.items is None else _facts(incoming.items),
@@ -127,6 +134,52 @@ def swap(
     )
     promotions.finish(connection, number, swapped)
     return swapped
+
+
+def _replace_in_place(
+    connection: "Connection",
+    now: Promotion | None,
+    before: Sequence[str],
+    incoming: Incoming,
+) -> set[str]:
+    """Replace the rows of tables that people have hung things on; their names."""
+    stayed = set()
+    for facts in incoming.tables:
+        name = facts["table"]
+        found = describe(connection, name, _indexes(now, name))
+        if name not in before or found is None:
+            continue
+        if stays(connection, name, found.hung, NEXT):
+            replace_in_place(connection, NEXT, facts, found.hung)
+            stayed.add(name)
+    return stayed
+
+
+def _swap_tables(
+    connection: "Connection",
+    now: Promotion | None,
+    leaving: Sequence[str],
+    arriving: Sequence[str],
+    incoming: Incoming,
+) -> None:
+    """Move tables out of `geo` and into it, each with its rights."""
+    lock_exclusively(connection, leaving)
+    for name in leaving:
+        found = describe(connection, name, _indexes(now, name))
+        if found is None or found.hung:
+            message = f"{SCHEMA}.{name} was changed by somebody in production"
+            raise TableChangedError(message)
+    grants = {name: grants_of(connection, name) for name in leaving}
+    for name in leaving:
+        hide(connection, name)  # what is revoked meanwhile does not come back with it
+    _move(connection, leaving, SCHEMA, PREVIOUS)
+    _move(connection, arriving, NEXT, SCHEMA)
+    for name in arriving:
+        if name in grants:
+            give(connection, name, grants[name])
+        else:
+            show(connection, name)
+            give(connection, name, incoming.grants.get(name, ()))
 
 
 def _swap_items(

@@ -5,6 +5,7 @@ import json
 import dagster as dg
 import duckdb
 import geopandas as gpd
+import geoparquet_validator as gpv
 import numpy as np
 import pyarrow.parquet as pq
 import pyproj
@@ -158,6 +159,7 @@ def test_geoparquet_holds_what_the_table_holds_by_the_rules_of_the_format(world)
 
 def check_rules(path):
     """GeoParquet 1.1.0: metadata, types, CRS, bbox and covering of a file."""
+    assert gpv.failed(gpv.check(str(path))) == []
     file = pq.ParquetFile(path)
     geo = json.loads(file.metadata.metadata[b"geo"])
     assert geo["version"] == "1.1.0"
