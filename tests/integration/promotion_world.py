@@ -63,6 +63,9 @@ class World:
 
     def put_items(self, *items: Any) -> None:
         self.here.transact(pgstac.put_collection, COLLECTION)
+        self.put_more(*items)
+
+    def put_more(self, *items: Any) -> None:
         self.here.transact(pgstac.load_items, DATASET, items)
 
     def promote(

@@ -7,7 +7,7 @@ import threading
 import psycopg
 import pytest
 
-from geo_resources import promotions
+from geo_resources import pgstac, promotions
 from geo_resources.database import connect
 from geo_resources.promotion_copy import copy_all
 from geo_resources.promotion_model import (
@@ -17,7 +17,7 @@ from geo_resources.promotion_model import (
 )
 from geo_resources.tables import TableChangedError
 from tests.conftest import ROOT, TEMPLATE, cloned_database
-from tests.integration.promotion_world import World, item_of
+from tests.integration.promotion_world import COLLECTION, World, item_of
 from tests.integration.tables_world import load_of, polygon, spec_of, values
 
 pytestmark = pytest.mark.integration
@@ -268,6 +268,38 @@ def test_the_first_promotion_can_be_reversed_too(promoted):
     promoted.reverse()
     assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
     assert promoted.items().keys() == {"a", "b"}
+
+
+def test_a_dataset_of_items_alone_comes_and_goes(world):
+    """Rasters have no tables."""
+    world.put_items(item_of("a"), item_of("b"))
+    world.promote()
+    world.here.execute("DELETE FROM pgstac.items WHERE id = 'a'")
+    world.put_items(item_of("b", 9.0))
+    world.promote()
+    assert world.items() == world.here_items()
+    world.reverse()
+    assert world.items().keys() == {"a", "b"}
+    world.promote()
+    assert world.items() == world.here_items()
+    assert [one.items["count"] for one in world.audit()] == [2, 1, 2, 1]
+
+
+def test_a_collection_that_changed_since_still_gives_its_items_back(promoted):
+    """pgSTAC keeps items without what all have in common, then and now."""
+    promoted.here.transact(
+        pgstac.put_collection,
+        COLLECTION | {"item_assets": {"rows": {"type": "x", "title": "Rows"}}},
+    )
+    promoted.put_more(item_of("c"))
+    promoted.promote()
+    assert promoted.items() == promoted.here_items()
+    read = promoted.there.transact(pgstac.get_collection, "lots")
+    assert read["item_assets"]["rows"]["title"] == "Rows"
+    promoted.reverse()
+    assert promoted.items().keys() == {"a", "b"}
+    read = promoted.there.transact(pgstac.get_collection, "lots")
+    assert read["item_assets"] == COLLECTION["item_assets"]
 
 
 def test_rights_are_those_of_production_and_what_was_revoked_stays_so(promoted):
