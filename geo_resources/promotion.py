@@ -186,9 +186,10 @@ def _send_from(
     for name, one in tables.items():
         desk.say(f"geo.{name}: {one.rows} rows")
     desk.engine(source, desk.production, plans)
-    with desk.production.transaction() as target:
-        set_patience(target)
-        stage_items(source, target, dataset)
+    if collection is not None:
+        with desk.production.transaction() as target:
+            set_patience(target)
+            stage_items(source, target, dataset)
     return _Sent(state, plans, tables, items, collection)
 
 

@@ -113,9 +113,10 @@ def swap(
     had_items = now is not None and now.items is not None
     _swap_items(connection, dataset, incoming, had_items=had_items)
     if incoming.schema == PREVIOUS:  # make room for what is about to be kept
+        _drop(connection, NEXT, names)  # left by an attempt that failed
         _move(connection, names, PREVIOUS, NEXT)
     elif now is not None:
-        _drop(connection, now.replaced_tables)
+        _drop(connection, PREVIOUS, now.replaced_tables)
     stayed = _replace_in_place(connection, now, before, incoming)
     _swap_tables(
         connection,
@@ -213,11 +214,11 @@ def _move(connection: "Connection", names: Sequence[str], old: str, new: str) ->
         connection.execute(move.format(sql.Identifier(old, name), sql.Identifier(new)))
 
 
-def _drop(connection: "Connection", names: Sequence[str]) -> None:
+def _drop(connection: "Connection", schema: str, names: Sequence[str]) -> None:
     from psycopg import sql
 
     for name in names:
-        table = sql.Identifier(PREVIOUS, name)
+        table = sql.Identifier(schema, name)
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
 
 

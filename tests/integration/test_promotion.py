@@ -104,6 +104,7 @@ def test_a_promoted_table_is_dumped_like_the_one_it_was_copied_from(world, clust
     shapes = [dump(cluster, url, "--schema-only") for url in urls]
     assert shapes[0] == shapes[1]
     assert any("partly" in line for line in shapes[0])
+    assert world.relations("geo_next") == set()
     rows = [sorted(dump(cluster, url, "--data-only")) for url in urls]
     assert rows[0] == rows[1]
 
@@ -259,6 +260,23 @@ def test_a_reversal_brings_back_the_version_before_and_can_be_reversed(promoted)
     assert actions == ["promote"] * 2 + ["reverse"] * 4
     assert promoted.relations("geo_next") == set()
     assert promoted.relations("geo_previous") == {"lots", "__items_lots"}
+
+
+def test_a_reversal_does_not_mind_what_a_failed_attempt_left(promoted):
+    load(promoted, 7, etag="2")
+    promoted.promote()
+    load(promoted, 8, etag="3")
+
+    def engine(source, production, plans):
+        copy_all(source, production, plans)
+        promoted.there.execute("DELETE FROM geo_next.lots")
+
+    with pytest.raises(PromotionMismatchError):
+        promoted.promote(engine)
+    assert "lots" in promoted.relations("geo_next")
+    promoted.reverse()
+    assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
+    assert promoted.relations("geo_next") == set()
 
 
 def test_the_first_promotion_can_be_reversed_too(promoted):
