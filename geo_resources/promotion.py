@@ -8,7 +8,7 @@ serves what it served, and the janitor drops what was staged.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from geo_resources.promotion_model import (
     Engine,
     Facts,
     Fingerprint,
+    PromotionBusyError,
     PromotionMismatchError,
     PromotionRefusedError,
     TablePlan,
@@ -120,19 +121,37 @@ def reverse(production: Database, order: Order) -> Swapped:
 @contextmanager
 def _attempt(production: Database, order: Order) -> Generator[_Attempt]:
     """An attempt on record, alone with the dataset; its transaction is to swap."""
-    with production.transaction() as connection:
-        number = promotions.begin(connection, order)
+    number = None
     try:
         with production.transaction() as guard:
             set_patience(guard)
-            promotions.lock(guard, order.dataset)
+            # The lock comes first: a row that says it runs, and is locked by nobody,
+            # is of a dead process.
+            alone = promotions.try_lock(guard, order.dataset)
             with production.transaction() as connection:
-                promotions.abandon(connection, order.dataset, but=number)
+                if alone:
+                    promotions.abandon(connection, order.dataset)
+                number = promotions.begin(connection, order)
+            _require_alone(order.dataset, alone=alone)
             yield _Attempt(number, guard)
     except BaseException as error:
-        with production.transaction() as connection:
-            promotions.fail(connection, number, error)
+        if number is not None:
+            _note(production, number, error)
         raise
+
+
+def _require_alone(dataset: str, *, alone: bool) -> None:
+    if not alone:
+        message = f"another promotion of {dataset} is at work; see ops.promotions"
+        raise PromotionBusyError(message)
+
+
+def _note(production: Database, number: UUID, error: BaseException) -> None:
+    """Why an attempt failed; if production cannot be told, the janitor closes it."""
+    from psycopg import Error
+
+    with suppress(Error), production.transaction() as connection:
+        promotions.fail(connection, number, error)
 
 
 def _refuse_itself(working: Database, guard: "Connection") -> None:

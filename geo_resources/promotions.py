@@ -16,7 +16,6 @@ from geo_resources.promotion_model import (
     Action,
     EngineName,
     Facts,
-    PromotionBusyError,
 )
 from geo_resources.promotion_transit import TRANSIT
 from geo_resources.scrub import scrub
@@ -141,18 +140,8 @@ WHERE id = %s AND state = 'running'
 """
 
 
-def lock(connection: "Connection", dataset: str) -> None:
-    """Be the only one at work on a dataset until the transaction ends.
-
-    Raises:
-        PromotionBusyError: somebody else is.
-    """
-    if not _try_lock(connection, dataset):
-        message = f"another promotion of {dataset} is at work; see ops.promotions"
-        raise PromotionBusyError(message)
-
-
-def _try_lock(connection: "Connection", dataset: str) -> bool:
+def try_lock(connection: "Connection", dataset: str) -> bool:
+    """Be the only one at work on a dataset until the transaction ends, or not."""
     found = connection.execute(_LOCK, [f"strata:promotion:{dataset}"]).fetchone()
     return bool(found and found[0])
 
@@ -160,15 +149,15 @@ def _try_lock(connection: "Connection", dataset: str) -> bool:
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
-def abandon(connection: "Connection", dataset: str, but: UUID | None = None) -> int:
+def abandon(connection: "Connection", dataset: str) -> int:
     """Note that attempts died that say they run; by who holds the dataset's lock."""
-    return connection.execute(_ABANDON, {"dataset": dataset, "but": but}).rowcount
+    return connection.execute(_ABANDON, [dataset]).rowcount
 
 
 _ABANDON = """
 UPDATE ops.promotions SET state = 'failed', ended_at = clock_timestamp(),
     message = 'its process died'
-WHERE dataset = %(dataset)s AND state = 'running' AND id IS DISTINCT FROM %(but)s
+WHERE dataset = %s AND state = 'running'
 """
 
 
@@ -201,7 +190,7 @@ def sweep(connection: "Connection") -> tuple[int, int]:
     staged = [row[0] for row in connection.execute(_STAGED, [NEXT]).fetchall()]
     dead = 0
     for (dataset,) in connection.execute(running).fetchall():
-        if _try_lock(connection, dataset):
+        if try_lock(connection, dataset):
             dead += abandon(connection, dataset)
     living = {row[0] for row in connection.execute(_LIVING).fetchall()}
     kept = living | {
