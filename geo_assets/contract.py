@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from geo_assets.contract_h3 import RasterStatistics, VectorStatistics
 from geo_assets.contract_quality import Quality
 from geo_assets.contract_stac import STRICT, Stac
 
@@ -91,15 +92,6 @@ class Tiling(Contract):
         return size
 
 
-class H3Statistics(Contract):
-    """Statistics per H3 cell."""
-
-    resolutions: list[Annotated[int, Field(ge=0, le=10)]]
-    """H3 resolutions."""
-    statistics: list[Literal["mean", "sum", "min", "max", "std", "count"]] = ["mean"]
-    """What is computed per cell."""
-
-
 class RasterLimits(Contract):
     """What a single file may cost."""
 
@@ -170,7 +162,7 @@ class RasterContract(DatasetContract):
     """Target CRS (EPSG:… or WKT) to warp to. Omitted: the source's own is kept."""
     tile: Tiling | None = None
     """When and how giant rasters are cut."""
-    h3: H3Statistics | None = None
+    h3: RasterStatistics | None = None
     """Statistics per H3 cell."""
     writer: Literal["stream", "gdal"] = "stream"
     """`stream`: one decode for all tiers; `gdal`: GDAL's COG driver, tier by tier."""
@@ -189,6 +181,16 @@ class RasterContract(DatasetContract):
             raise ValueError(message)
         return tiers
 
+    @model_validator(mode="after")
+    def _statistics_need_pixels(self) -> Self:
+        if self.h3 is not None and not {"analysis", "archive"} & {*self.wanted_tiers}:
+            message = (
+                "`h3` is computed from the analysis or the archive tier, and `tiers` "
+                "has neither: the visualization tier is a picture, not a measurement"
+            )
+            raise ValueError(message)
+        return self
+
     @property
     def wanted_tiers(self) -> tuple[TierName, ...]:
         """The tiers to make, in their canonical order."""
@@ -204,7 +206,7 @@ class RasterContract(DatasetContract):
     @property
     def inactive(self) -> tuple[str, ...]:
         """Attributes that are understood and kept, but that nothing acts on yet."""
-        return tuple(name for name in ("tile", "h3") if getattr(self, name) is not None)
+        return tuple(name for name in ("tile",) if getattr(self, name) is not None)
 
 
 class Columns(Contract):
@@ -337,6 +339,8 @@ class VectorContract(DatasetContract):
     """Products in gold, of each table of the dataset."""
     tiles: TileRules = TileRules()
     """How `pmtiles` are made."""
+    h3: VectorStatistics | None = None
+    """Statistics per H3 cell."""
     rows: RowBounds = RowBounds()
     """How many rows a file is expected to bring."""
     limits: VectorLimits = VectorLimits()

@@ -108,9 +108,11 @@ class RasterDataset(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Assets, checks and the job of the dataset."""
         del context
+        from geo_assets.joins.assets import build_statistics_defs
         from geo_assets.raster.assets import build_raster_defs
 
-        return build_raster_defs(self.contract)
+        made = build_raster_defs(self.contract)
+        return dg.Definitions.merge(made, build_statistics_defs(self.contract))
 
 
 @dg.scaffold_with(VectorDatasetScaffolder)
@@ -145,10 +147,14 @@ class VectorDataset(dg.Component):
         """Assets, checks and the job of the dataset."""
         del context
         from geo_assets.gold.assets import build_export_defs
+        from geo_assets.joins.assets import build_statistics_defs
         from geo_assets.vector.assets import build_vector_defs
 
-        made = build_vector_defs(self.contract)
-        return dg.Definitions.merge(made, build_export_defs(self.contract))
+        return dg.Definitions.merge(
+            build_vector_defs(self.contract),
+            build_export_defs(self.contract),
+            build_statistics_defs(self.contract),
+        )
 
 
 @dg.scaffold_with(HexGridScaffolder)

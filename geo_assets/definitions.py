@@ -13,7 +13,8 @@ from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
 from geo_assets.gold.queries import build_query_defs, read_queries
 from geo_assets.gold.recipes import kinds_of
 from geo_assets.integrity import build_integrity_asset
-from geo_assets.naming import exports_job
+from geo_assets.joins.recipes import wanted_of
+from geo_assets.naming import exports_job, statistics_job
 from geo_assets.plan.assets import build_plan_asset
 from geo_assets.promotion.assets import build_promotion_defs
 from geo_assets.promotion.checks import check_keys_of
@@ -40,6 +41,7 @@ from sensors.janitor import build_janitor, janitor_spec
 from sensors.outcomes import build_outcome_sensors
 from sensors.promotions import build_promotions_sensor
 from sensors.schedules import build_schedules
+from sensors.statistics import build_statistics_sensor
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -153,6 +155,8 @@ def build_defs(
     query_names = [one.name for one in queries]
     exporting = {exports_job(one.name) for one in router.contracts if kinds_of(one)}
     export_jobs = [one for one in [*(datasets.jobs or ())] if one.name in exporting]
+    joining = {statistics_job(one.dataset) for one in wanted_of(router.contracts)}
+    join_jobs = [one for one in [*(datasets.jobs or ())] if one.name in joining]
     platform = dg.Definitions(
         assets=[
             janitor_spec(),
@@ -166,6 +170,7 @@ def build_defs(
             *arrivals,
             build_janitor(interval, unpublishing),
             build_exports_sensor(router.contracts, query_names, export_jobs, interval),
+            build_statistics_sensor(router.contracts, join_jobs, interval),
             *build_message_sensors(settings, router, datasets),
         ],
         schedules=build_schedules(router.contracts, grids_of(tree)),

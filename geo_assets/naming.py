@@ -271,6 +271,53 @@ def _of_grid(grid: str, name: str) -> str:
     return name if grid == "h3" else f"{grid}_{name}"
 
 
+def statistics_view(dataset: str) -> str:
+    """View, in schema `h3`, of what is known of each cell by a dataset.
+
+    No grid's table ends so, and of the tables of statistics none like another.
+
+    >>> statistics_view("flood_depth")
+    'flood_depth_statistics'
+    """
+    return f"{dataset}_statistics"
+
+
+def shares_view(dataset: str) -> str:
+    """View, in schema `h3`, of the shares of categories in each cell.
+
+    >>> shares_view("buildings")
+    'buildings_shares'
+    """
+    return f"{dataset}_shares"
+
+
+def moments_table(dataset: str) -> str:
+    """Table, in schema `h3`, of moments per cell, band and file of a raster dataset.
+
+    >>> moments_table("flood_depth")
+    'flood_depth_moments'
+    """
+    return f"{dataset}_moments"
+
+
+def amounts_table(dataset: str) -> str:
+    """Table, in schema `h3`, of amounts per cell and file: areas, counts, sums.
+
+    >>> amounts_table("buildings")
+    'buildings_amounts'
+    """
+    return f"{dataset}_amounts"
+
+
+def statistics_job(dataset: str) -> str:
+    """Name of the job that brings a dataset's statistics per cell up to date.
+
+    >>> statistics_job("flood_depth")
+    'flood_depth__h3_statistics'
+    """
+    return f"{dataset}__h3_statistics"
+
+
 def grid_blob(
     grid: str, variant: str, resolution: int, base_cell: int | None = None
 ) -> str:

@@ -1,5 +1,7 @@
 """Products in gold, as the database knows them: which are due, made, or nobody's.
 
+Statistics per cell are noted here too, and are those of a file: `cell_files.py`.
+
 An export shows a whole table, whatever the files in it, so no row of the ledger owns
 it: it follows `ops.tables`. When the version of a table there and the state here
 differ, the export is due; when the table is gone, it is nobody's and is deleted.
@@ -16,7 +18,7 @@ from geo_resources.ledger_rows import jsonb
 if TYPE_CHECKING:
     from psycopg import Connection
 
-Kind = Literal["geoparquet", "vector_tiles", "query"]
+Kind = Literal["geoparquet", "vector_tiles", "query", "h3_statistics"]
 
 
 class Wanted(NamedTuple):
@@ -75,7 +77,8 @@ SELECT t.dataset, w.kind, t.table_name AS subject, t.rows, t.bytes, t.loaded_at,
 FROM ops.tables AS t
 JOIN jsonb_to_recordset(%(wanted)s) AS w(dataset text, kind text, recipe text)
     ON w.dataset = t.dataset
-WHERE w.kind <> 'vector_tiles' OR t.geometry_type IS NOT NULL
+WHERE w.kind <> 'h3_statistics'
+    AND (w.kind <> 'vector_tiles' OR t.geometry_type IS NOT NULL)
 """
 
 _DUE = f"""
@@ -197,7 +200,7 @@ def orphans(
 
 _ORPHANS = f"""
 SELECT e.dataset, e.kind, e.subject, e.href FROM ops.exports AS e
-WHERE e.dataset <> ALL(%(busy)s)
+WHERE e.kind <> 'h3_statistics' AND e.dataset <> ALL(%(busy)s)
     AND NOT (e.kind = 'query' AND e.subject = ANY(%(queries)s))
     AND (e.dataset, e.kind, e.subject) NOT IN (
         SELECT s.dataset, s.kind, s.subject FROM ({_SUBJECTS}) AS s

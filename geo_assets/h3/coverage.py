@@ -113,7 +113,7 @@ def _add(  # noqa: PLR0913, PLR0917
                     mine[WEIGHT] += weight
                     ahead = value - mine[MEAN]
                     mine[MEAN] += ahead * weight / mine[WEIGHT]
-                    mine[M2] += weight * ahead * (value - mine[MEAN])
+                    mine[M2] += max(0.0, weight * ahead * (value - mine[MEAN]))
                     mine[MIN] = min(mine[MIN], value)
                     mine[MAX] = max(mine[MAX], value)
             room[r, right] = 0.0

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from geo_assets.h3.area import RADIUS_M
@@ -22,6 +23,9 @@ Floats = NDArray[np.float64]
 
 _HALF_TURN, _FULL_TURN, _POLE = 180.0, 360.0, 90.0
 _PIECES = (64, 48, 32, 16, 8, 4)  # of an edge, by resolution; then as the last
+_WIDE = (
+    1.0  # degrees of longitude: edges near the poles, drawn as finely as the largest
+)
 _CUT_PIECES = 32  # of an edge along which the map is cut
 _EDGE_M = (
     1_281_256.0  # of resolution 0, on average; a finer one's is sqrt(7) times less
@@ -34,15 +38,11 @@ def rings_of(cells: Cells, frame: Frame, window: Window) -> Rings:
 
     What cannot come near the window is left out.
     """
-    corners = corners_of(cells)
-    pieces = _PIECES[min(int(resolutions_of(cells[:1])[0]), len(_PIECES) - 1)]
     owners: list[NDArray[np.int64]] = []
     sizes: list[NDArray[np.int64]] = []
     points: list[Floats] = []
-    for count in np.unique(corners.counts):
-        places = np.flatnonzero(corners.counts == count)
-        unrolled = _unroll(_great_circles(corners.lonlat[places, :count], pieces))
-        for at, ring in _placed(unrolled, frame, window):
+    for places, rings in _drawn(cells):
+        for at, ring in _placed(rings, frame, window):
             owners.append(places[at])
             sizes.append(np.full(len(ring), ring.shape[1]))
             points.append(frame.to_pixels(ring.reshape(-1, 2)))
@@ -55,6 +55,35 @@ def rings_of(cells: Cells, frame: Frame, window: Window) -> Rings:
         starts.astype(np.int64),
         np.concatenate(owners),
     )
+
+
+def outlines_of(cells: Cells) -> NDArray[np.object_]:
+    """Cells of one resolution as polygons of the map, cut at 180 degrees.
+
+    As `boundary.py` has them, but for their edges: great circles here, as H3 has them.
+    """
+    found = np.empty(len(cells), np.object_)
+    for places, rings in _drawn(cells):
+        last, turned = _turns(rings)
+        plain = ~turned & (np.abs(rings[..., 0]).max(axis=1) <= _HALF_TURN)
+        found[places[plain]] = shapely.polygons(rings[plain])
+        for at in np.flatnonzero(~plain):
+            ring = rings[at]
+            if turned[at]:
+                ring = _close_over_pole(ring, float(last[at]))
+            found[places[at]] = _folded(ring)
+    return found
+
+
+def _folded(ring: Floats) -> shapely.MultiPolygon:
+    """Within -180..180."""
+    parts = []
+    for turn in (-1, 0, 1):
+        shift = turn * _FULL_TURN
+        part = _cut(ring, shift - _HALF_TURN, shift + _HALF_TURN)
+        if len(part):
+            parts.append(shapely.Polygon(part - [shift, 0]))
+    return shapely.multipolygons([one for one in parts if one.area])
 
 
 def cells_near(frame: Frame, window: Window, resolution: int) -> Cells:
@@ -83,6 +112,20 @@ def block_edge(frame: Frame, resolution: int, largest: int, most_cells: int) -> 
     return max(16, min(largest, edge))
 
 
+def _drawn(cells: Cells) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Unrolled rings of equal length, with the places of their cells."""
+    corners = corners_of(cells)
+    usual = _PIECES[min(int(resolutions_of(cells[:1])[0]), len(_PIECES) - 1)]
+    for count in np.unique(corners.counts):
+        places = np.flatnonzero(corners.counts == count)
+        rings = corners.lonlat[places, :count]
+        steps = np.diff(rings[..., 0], axis=1, append=rings[:, :1, 0])
+        turns = np.abs((steps + _HALF_TURN) % _FULL_TURN - _HALF_TURN).max(axis=1)
+        for pieces, some in ((usual, turns <= _WIDE), (_PIECES[0], turns > _WIDE)):
+            if some.any():
+                yield places[some], _unroll(_great_circles(rings[some], pieces))
+
+
 def _great_circles(corners: Floats, pieces: int) -> Floats:
     """Rings with points along their edges, from (rings, corners, 2), degrees."""
     lon, lat = np.radians(corners[..., 0]), np.radians(corners[..., 1])
@@ -109,12 +152,17 @@ def _placed(
     rings: Floats, frame: Frame, window: Window
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Rings as the raster's map shows them, with their places; equally long ones."""
-    last = (rings[:, 0, 0] - rings[:, -1, 0] + _HALF_TURN) % _FULL_TURN - _HALF_TURN
-    turned = np.abs(rings[:, -1, 0] + last - rings[:, 0, 0]) > _HALF_TURN
+    last, turned = _turns(rings)
     yield from _shown(rings[~turned], np.flatnonzero(~turned), frame, window)
     for place in np.flatnonzero(turned):
         closed = _close_over_pole(rings[place], float(last[place]))
         yield from _shown(closed[None], np.array([place]), frame, window)
+
+
+def _turns(rings: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The last step of each ring, in longitude, and whether it goes around a pole."""
+    last = (rings[:, 0, 0] - rings[:, -1, 0] + _HALF_TURN) % _FULL_TURN - _HALF_TURN
+    return last, np.abs(rings[:, -1, 0] + last - rings[:, 0, 0]) > _HALF_TURN
 
 
 def _close_over_pole(ring: Floats, last: float) -> Floats:

@@ -180,7 +180,7 @@ def test_every_choice_of_an_attribute_is_documented(kind, model):
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        ("geo_assets.RasterDataset", {"tile": {}, "h3": {"resolutions": [5]}}),
+        ("geo_assets.RasterDataset", {"tile": {}}),
         ("geo_assets.VectorDataset", {"exports": ["geoparquet"]}),
     ],
 )

@@ -1,0 +1,1 @@
+"""Joins: what rasters and features say of each H3 cell."""

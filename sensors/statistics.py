@@ -1,0 +1,114 @@
+"""Statistics per cell follow their files: asked for when due, deleted when nobody's.
+
+Runs over files know nothing of it: whoever changes what the ledger says of a file (a
+run, `unpublish`, the janitor) has its statistics follow. A run takes a range of
+partition keys without gaps, as runs over files do.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from geo_assets.contract import DatasetContract
+from geo_assets.joins.recipes import wanted_of
+from geo_assets.liveness import BATCH_TAG, UNFINISHED
+from geo_assets.naming import files_partitions, statistics_job
+from geo_resources import cell_files, cell_tables, exports
+from geo_resources.cell_files import CellFile
+from geo_resources.database import Database
+from geo_resources.exports import Product, Wanted
+from sensors.batches import Batch, plan_batches
+
+if TYPE_CHECKING:
+    from sensors.arrivals import Job
+
+MOST_RUNS = 25  # of a tick
+FEW = "5"  # priority: after new files
+
+
+def build_statistics_sensor(
+    contracts: Sequence[DatasetContract], jobs: "Sequence[Job]", interval_seconds: int
+) -> dg.SensorDefinition:
+    """The sensor of all statistics.
+
+    Args:
+        contracts: of all datasets.
+        jobs: `naming.statistics_job` of each dataset that has any.
+        interval_seconds: shortest time between two ticks.
+    """
+    wanted = wanted_of(contracts)
+
+    @dg.sensor(
+        name="h3_statistics",
+        description="Statistics per cell that are due; deletes those of no file.",
+        jobs=jobs,
+        minimum_interval_seconds=interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def follow(
+        context: dg.SensorEvaluationContext, database: Database
+    ) -> dg.SensorResult | dg.SkipReason:
+        busy = busy_datasets(context.instance, {one.dataset for one in wanted})
+        gone = delete_orphans(database, wanted, busy)
+        requests = [*_requests(context.instance, database, wanted, busy)][:MOST_RUNS]
+        if not requests:
+            return dg.SkipReason(f"{gone} deleted, {len(busy)} datasets at work")
+        return dg.SensorResult(run_requests=requests)
+
+    return follow
+
+
+def busy_datasets(instance: dg.DagsterInstance, datasets: set[str]) -> list[str]:
+    """Datasets whose statistics a run is, or will be, at work on."""
+    jobs = {statistics_job(one): one for one in sorted(datasets)}
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return sorted({jobs[run.job_name] for run in runs if run.job_name in jobs})
+
+
+def _requests(
+    instance: dg.DagsterInstance,
+    database: Database,
+    wanted: Sequence[Wanted],
+    busy: Sequence[str],
+) -> Iterator[dg.RunRequest]:
+    free = [one for one in wanted if one.dataset not in busy]
+    if not free:
+        return
+    with database.transaction() as connection:
+        due = cell_files.due(connection, free)
+    for dataset in sorted({one.dataset for one in due}):
+        keys = instance.get_dynamic_partitions(files_partitions(dataset))
+        positions = {key: i for i, key in enumerate(keys)}
+        mine = [one for one in due if one.dataset == dataset]
+        known = [one for one in mine if one.partition_key in positions]
+        for batch in plan_batches(_newest(known), positions):
+            yield _request(dataset, batch)
+
+
+def _newest(files: Sequence[CellFile]) -> list[CellFile]:
+    return [*{one.partition_key: one for one in files}.values()]
+
+
+def _request(dataset: str, batch: Batch) -> dg.RunRequest:
+    tags = {
+        "dagster/asset_partition_range_start": batch.first_key,
+        "dagster/asset_partition_range_end": batch.last_key,
+        "dagster/priority": FEW,
+        BATCH_TAG: f"h3 {batch.digest}",
+        "strata/files": str(len(batch.ids)),
+    }
+    return dg.RunRequest(job_name=statistics_job(dataset), tags=tags)
+
+
+def delete_orphans(
+    database: Database, wanted: Sequence[Wanted], busy: Sequence[str]
+) -> int:
+    """Delete the rows of files that have no product any more; returns how many."""
+    with database.transaction() as connection:
+        found = cell_files.orphans(connection, wanted, busy)
+        for one in found:
+            cell_tables.forget_rows(connection, one.href, one.id)
+            product = Product(one.dataset, cell_files.KIND, one.subject, one.href)
+            exports.forget(connection, product)
+    return len(found)
