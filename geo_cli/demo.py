@@ -6,6 +6,7 @@ import typer
 
 from geo_cli import services
 from geo_cli.connections import open_storage
+from geo_cli.demo_join import print_join
 from geo_cli.ingest import Outcome, deliver, finish, read_outcomes
 from geo_cli.processes import ServiceError
 from geo_cli.report import print_table
@@ -33,6 +34,7 @@ def run_demo(settings: Settings) -> None:
     print_outcome_table(outcomes)
     print_places(settings)
     require_expected(outcomes)
+    print_join(settings)
 
 
 def require_expected(outcomes: Sequence[Outcome]) -> None:
