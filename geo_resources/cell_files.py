@@ -1,9 +1,9 @@
 """Which files statistics per cell are due of, and whose are nobody's any more.
 
 They follow the ledger as exports follow tables: when what a row says of a file and the
-state here differ, its statistics are due; when the row has no product left, they are
-nobody's. So changed, unpublished and deleted files need no word of their own. Every
-function works in the transaction it is given.
+state here differ, its statistics are due; when the row has neither COG nor table left,
+they are nobody's. So changed, unpublished and deleted files need no word of their own.
+Every function works in the transaction it is given.
 """
 
 from collections.abc import Iterable, Sequence
@@ -59,7 +59,12 @@ def _files(
 
 
 # What a file made stays while it is made again; then it is another time it is finished.
-_OWNERS = """
+# A table that another file replaced is no longer among what the first one made.
+_HOLDS_DATA = """EXISTS (
+    SELECT FROM jsonb_array_elements(l.products) AS product
+    WHERE product ? 'table' OR product ? 'tier'
+)"""
+_OWNERS = f"""
 SELECT DISTINCT ON (l.dataset, l.partition_key)
     l.id, l.dataset, l.container, l.blob, l.etag, l.bytes, l.partition_key, l.products,
     concat_ws(' ', l.id, l.etag, extract(epoch FROM l.finished), w.recipe) AS state,
@@ -68,9 +73,9 @@ SELECT DISTINCT ON (l.dataset, l.partition_key)
 FROM ops.ledger AS l
 JOIN jsonb_to_recordset(%(wanted)s) AS w(dataset text, kind text, recipe text)
     ON w.dataset = l.dataset AND w.kind = %(kind)s
-WHERE l.products <> '[]'
+WHERE {_HOLDS_DATA}
 ORDER BY l.dataset, l.partition_key, l.id DESC
-"""
+"""  # noqa: S608 - of literals
 _COLUMNS = ", ".join(f"f.{name}" for name in CellFile._fields)
 _DUE = f"""
 SELECT {_COLUMNS} FROM ({_OWNERS}) AS f
@@ -152,7 +157,7 @@ class Orphan(NamedTuple):
 def orphans(
     connection: "Connection", wanted: Iterable[Wanted], busy: Sequence[str]
 ) -> list[Orphan]:
-    """Statistics whose file has no product, or that no contract wants any more.
+    """Statistics whose file has no data left, or that no contract wants any more.
 
     Their rows are locked. To be asked with all that any dataset wants.
 
@@ -172,13 +177,13 @@ def orphans(
         return cursor.execute(_ORPHANS, bound).fetchall()
 
 
-_ORPHANS = """
+_ORPHANS = f"""
 SELECT e.id, e.dataset, e.kind, e.subject, e.href FROM ops.exports AS e
 WHERE e.kind = %(kind)s AND e.dataset <> ALL(%(busy)s) AND NOT EXISTS (
     SELECT FROM ops.ledger AS l
     JOIN jsonb_to_recordset(%(wanted)s) AS w(dataset text, kind text)
         ON w.dataset = l.dataset AND w.kind = e.kind
-    WHERE (l.dataset, l.partition_key) = (e.dataset, e.subject) AND l.products <> '[]'
+    WHERE (l.dataset, l.partition_key) = (e.dataset, e.subject) AND {_HOLDS_DATA}
 )
 ORDER BY e.id FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - of literals

@@ -58,7 +58,7 @@ def _words(measure: str) -> str:
 def _amount(measure: str, value: float) -> float:
     if measure == "count" or measure.startswith("sum "):
         return value
-    return value / (1e3 if "length" in measure else 1e6)
+    return round(value / (1e3 if "length" in measure else 1e6), 3)
 
 
 def failure_of(outcomes: Sequence[Outcome]) -> dg.Failure:

