@@ -55,6 +55,11 @@ class Frame:
         self._back = pyproj.Transformer.from_crs(self.crs, 4326, always_xy=True)
 
     @property
+    def whole(self) -> Window:
+        """All pixels."""
+        return Window(0, 0, self.height, self.width)
+
+    @property
     def is_geographic(self) -> bool:
         """Whether pixels are degrees."""
         return self.crs.is_geographic
@@ -146,7 +151,7 @@ class Frame:
         return np.column_stack([flat * np.cos(lon), flat * np.sin(lon), sines])
 
     def pixel_metres(self, window: Window) -> tuple[float, float]:
-        """The largest width and height of the pixels of a window, about."""
+        """The largest width and height of the pixels of a window, about; 0 if none."""
         nodes = np.arange(5) / 4
         x = window.column + nodes * (window.width - 1)
         y = window.row + nodes * (window.height - 1)
@@ -156,5 +161,6 @@ class Frame:
         for step in ((1, 0), (0, 1)):
             there = self._on_sphere(at + step)
             chord = np.linalg.norm(here - there, axis=1)
-            found.append(float(np.nanmax(chord)) * RADIUS_M)
+            chord = chord[np.isfinite(chord)]
+            found.append(float(chord.max(initial=0)) * RADIUS_M)
         return found[0], found[1]

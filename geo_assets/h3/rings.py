@@ -92,6 +92,8 @@ def cells_near(frame: Frame, window: Window, resolution: int) -> Cells:
 
     step_m = _STEP * _EDGE_M / 7 ** (resolution / 2)
     width_m, height_m = frame.pixel_metres(window)
+    if not width_m * height_m:  # hardly a pixel of it is on the Earth
+        width_m, height_m = frame.pixel_metres(frame.whole)
     columns = int(np.ceil(window.width * width_m / step_m)) + 1
     rows = int(np.ceil(window.height * height_m / step_m)) + 1
     x = np.linspace(window.column, window.column + window.width, columns)
@@ -105,10 +107,10 @@ def cells_near(frame: Frame, window: Window, resolution: int) -> Cells:
 
 def block_edge(frame: Frame, resolution: int, largest: int, most_cells: int) -> int:
     """Edge of the windows to read, pixels: so that few cells are near one at a time."""
-    whole = Window(0, 0, frame.height, frame.width)
-    width_m, height_m = frame.pixel_metres(whole)
+    width_m, height_m = frame.pixel_metres(frame.whole)
     cell_m2 = 4 * np.pi * RADIUS_M**2 / (2 + 120 * 7**resolution)
-    edge = int(np.sqrt(most_cells * cell_m2 / (width_m * height_m)))
+    pixel_m2 = max(width_m * height_m, cell_m2 / largest**2)  # 0: nothing is known
+    edge = int(np.sqrt(most_cells * cell_m2 / pixel_m2))
     return max(16, min(largest, edge))
 
 

@@ -242,6 +242,17 @@ def test_bands_have_their_own_nodata_scale_and_offset():
     assert sum(row[COUNT] for row in second.values()) == pytest.approx(800)
 
 
+def test_windows_out_of_the_world_say_nothing_and_lose_nothing():
+    values = np.full((60, 120), 7.0)
+    with open_raster(values, "ESRI:54009", -36_000_000, 9_000_000, 300_000) as raster:
+        totals = Totals()
+        found = merged(zonal_statistics(raster, 3, totals=totals))
+        on_earth = (equal_areas(raster) > 0).sum()
+    assert totals.pixels[1] == pytest.approx(on_earth, rel=0.01)
+    counted = sum(row[COUNT] for row in found.values())
+    assert counted == pytest.approx(totals.pixels[1], rel=2e-4)
+
+
 def test_a_raster_without_a_valid_pixel_says_nothing_of_any_cell():
     with open_raster(np.full((40, 40), NODATA), *PLACES["alps"][:4]) as raster:
         assert merged(zonal_statistics(raster, 6)) == {}
