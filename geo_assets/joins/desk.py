@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from geo_assets.contract import RasterContract, VectorContract
 from geo_assets.contract_h3 import RasterStatistics, VectorStatistics
 from geo_assets.joins.measures import BAND, CLASS_OF, columns_of
-from geo_assets.joins.recipes import same_data, statistics_of, table_of
+from geo_assets.joins.recipes import (
+    other_table,
+    same_data,
+    statistics_of,
+    table_of,
+)
 from geo_assets.naming import shares_view, statistics_view
 from geo_resources import cell_features, cell_files, cell_tables, cell_views, exports
 from geo_resources.cell_files import KIND, CellFile, Noted
@@ -97,6 +102,8 @@ class CellDesk:
 
     def _measure(self, connection: "Connection", file: CellFile, source: int) -> Made:
         cell_tables.begin_rows(connection, self._table, source)
+        former = other_table(self._table, self._contract)
+        cell_tables.forget_rows(connection, cell_tables.href_of(former), source)
         facts = self._stage(connection, file)
         rows = cell_tables.replace_rows(connection, self._table, source)
         return self._settle(connection, source, rows, facts)

@@ -70,6 +70,16 @@ def _measured(state: str) -> str:
     return state.partition(_JOINT)[0]
 
 
+def other_table(table: CellTable, contract: DatasetContract) -> CellTable:
+    """Where rows may lie from before the contract said `categorical`, or no more."""
+    both = {
+        "moments": moments_table(contract.name),
+        "amounts": amounts_table(contract.name),
+    }
+    (other,) = (form for form, name in both.items() if name != table.name)
+    return CellTable(both[other], FORMS[other])
+
+
 def table_of(contract: DatasetContract) -> CellTable:
     """Where the rows of a dataset go."""
     rules = statistics_of(contract)
