@@ -29,6 +29,8 @@ DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
 TAKEN_NAMES = frozenset({"queries", "production"})
 TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
 
+BLOCK = 512  # pixels: edge of the blocks of a COG
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -80,16 +82,38 @@ class Tiling(Contract):
 
     above_megapixels: Positive = 400
     """Rasters with more pixels than this are cut."""
-    size: Positive = 8192
+    size: Annotated[int, Field(gt=0, le=65_536)] = 8192
     """Edge of a tile, pixels; a multiple of 512."""
+    overlap: Annotated[int, Field(ge=0)] = 0
+    """Pixels that a tile shows beyond each of its edges, of its neighbours."""
 
     @field_validator("size")
     @classmethod
     def _whole_blocks(cls, size: int) -> int:
-        if size % 512:
-            message = f"{size} is not a multiple of the block size 512"
+        if size % BLOCK:
+            message = f"{size} is not a multiple of the block size {BLOCK}"
             raise ValueError(message)
         return size
+
+    @model_validator(mode="after")
+    def _overviews_align(self) -> Self:
+        step = 1 << self.level
+        if self.overlap % step or self.overlap >= self.size:
+            message = (
+                f"`overlap` {self.overlap} is not a multiple of {step} below `size`: "
+                "overviews of neighbours would not meet"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def level(self) -> int:
+        """How often a tile is halved until it fits into one block.
+
+        >>> [Tiling(size=size).level for size in (512, 1024, 1536, 8192)]
+        [0, 1, 2, 4]
+        """
+        return (self.size // BLOCK - 1).bit_length()
 
 
 class RasterLimits(Contract):
@@ -203,10 +227,6 @@ class RasterContract(DatasetContract):
         """The tiers."""
         return ", ".join(self.wanted_tiers)
 
-    @property
-    def inactive(self) -> tuple[str, ...]:
-        """Attributes that are understood and kept, but that nothing acts on yet."""
-        return tuple(name for name in ("tile",) if getattr(self, name) is not None)
 
 
 class Columns(Contract):

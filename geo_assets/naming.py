@@ -18,6 +18,8 @@ STATIC_CATALOG = "_stac/catalog.json"  # in gold: leads to every static collecti
 INVENTORIES = "_inventory"  # folder in gold; no dataset is called so
 _SAFE = frozenset("-_.~ ()+@=!")
 _DIGEST_CHARACTERS = 16
+_TILES = "@tiles"  # no folder of a stem is called so: there `@` is `%40`
+_TILE_KEY = re.compile(r"@([0-9a-f]{16})/r([0-9]{5})_c([0-9]{5})")
 _TABLE_WORDS, _TABLE_DIGEST = 45, 8  # characters; leaves room for `_polygon`
 
 
@@ -109,6 +111,56 @@ def cog_name(dataset: str, blob: str, tier: str) -> str:
     return f"{product_prefix(dataset, blob)}{tier}.tif"
 
 
+def tile_folder(row: int, column: int) -> str:
+    """Folder of a tile of a giant raster; sorts from the upper left, row by row.
+
+    >>> tile_folder(3, 12)
+    'r00003_c00012'
+    """
+    return f"r{row:05d}_c{column:05d}"
+
+
+def tile_key(blob: str, digest: str, row: int, column: int) -> str:
+    """Partition key of a tile: for people its blob, then what leads to its plan.
+
+    >>> tile_key("dem/big.tif", "0123456789abcdef", 3, 12)
+    'dem/big.tif@0123456789abcdef/r00003_c00012'
+    >>> len(tile_key("x" * 900, "0123456789abcdef", 3, 12))
+    200
+    """
+    end = f"@{digest}/{tile_folder(row, column)}"
+    words = escape(blob, safe="/").replace("...", "%2E%2E%2E")
+    return words[: KEY_LIMIT - len(end)] + end
+
+
+def read_tile_key(key: str) -> tuple[str, int, int]:
+    """Digest of the plan, row and column of a tile.
+
+    >>> read_tile_key(tile_key("a@b.tif", "0123456789abcdef", 3, 12))
+    ('0123456789abcdef', 3, 12)
+
+    Raises:
+        ValueError: it is no key of a tile.
+    """
+    found = _TILE_KEY.search(key)
+    if found is None or found.end() != len(key):
+        raise ValueError(f"not the key of a tile: {key!r}")
+    digest, row, column = found.groups()
+    return digest, int(row), int(column)
+
+
+def giant_name(dataset: str, blob: str, digest: str, name: str) -> str:
+    """Blob name in silver of what is made of one plan of a giant raster.
+
+    Plans never share a folder: readers of the old item see the old tiles until the
+    new item is there.
+
+    >>> giant_name("d", "a/big.tif", "0123456789abcdef", "r00003_c00012/analysis.tif")
+    'd/a/big/@tiles/0123456789abcdef/r00003_c00012/analysis.tif'
+    """
+    return f"{product_prefix(dataset, blob)}{_TILES}/{digest}/{name}"
+
+
 def item_id(blob: str) -> str:
     """STAC item id of a blob: its stem, folders joined by `~`, readable in a URL.
 
@@ -182,6 +234,24 @@ def files_partitions(dataset: str) -> str:
     'rasters__files'
     """
     return f"{dataset}__files"
+
+
+def tiles_job(dataset: str) -> str:
+    """Name of the job that makes tiles of a dataset's giant rasters.
+
+    >>> tiles_job("ortho")
+    'ortho__tiling'
+    """
+    return f"{dataset}__tiling"
+
+
+def tiles_partitions(dataset: str) -> str:
+    """Name of the dynamic partition set of the tiles of a dataset's giant rasters.
+
+    >>> tiles_partitions("ortho")
+    'ortho__tiles'
+    """
+    return f"{dataset}__tiles"
 
 
 def inventory_name(taken_at: datetime) -> str:

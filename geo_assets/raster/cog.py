@@ -15,6 +15,7 @@ from geo_assets.raster.outcome import (
     band_statistics,
     build_work,
     cog_facts,
+    find_stretch,
     tier_pass,
 )
 from geo_assets.raster.product import Cog, TierPass
@@ -24,7 +25,7 @@ from geo_assets.raster.statistics import BandStatistics
 from geo_assets.raster.stream import Pass, Totals
 from geo_assets.raster.tiers import Tier, TierPlan
 
-__all__ = ["BandStatistics", "Cog", "TierPass", "write_tiers"]
+__all__ = ["BandStatistics", "Cog", "TierPass", "join_files", "write_tiers"]
 
 
 def write_tiers(  # noqa: PLR0913 - the interface of the chain
@@ -63,20 +64,21 @@ def write_tiers(  # noqa: PLR0913 - the interface of the chain
         ExitStack() as scratch,
     ):
         levels = pyramid_levels(raster.grid.width, raster.grid.height)
-        work = build_work(raster, profile, plan)
+        work = build_work(raster, profile, plan, find_stretch(raster, plan))
         spools = [Spool(targets[r.tier], levels, scratch) for r in plan.recipes]
         totals = Pass(raster, work, spools, levels).run(threads)
-        return _finish(raster, plan, work, spools, totals, threads)
+        cogs = join_files(raster, plan, work, spools, totals, threads)
+        return tier_pass(raster, work, totals, cogs)
 
 
-def _finish(  # noqa: PLR0913, PLR0917 - what the pass has left
+def join_files(  # noqa: PLR0913, PLR0917 - what the pass has left
     raster: Raster,
     plan: TierPlan,
     work: Work,
     spools: list[Spool],
     totals: Totals,
     threads: int,
-) -> TierPass:
+) -> list[Cog]:
     """Join the spooled blocks into files, side by side: hashing takes most of it."""
     statistics = band_statistics(raster, totals)
     with ThreadPoolExecutor(threads) as pool:
@@ -88,8 +90,7 @@ def _finish(  # noqa: PLR0913, PLR0917 - what the pass has left
             )
             for recipe, spool in zip(plan.recipes, spools, strict=True)
         ]
-    cogs = [
+    return [
         cog_facts(raster, work, recipe, totals, Written(*one.result()))
         for recipe, one in zip(plan.recipes, joined, strict=True)
     ]
-    return tier_pass(raster, work, totals, cogs)

@@ -12,6 +12,7 @@ from geo_assets.catalog.stac import SourceBlob
 from geo_assets.catalog.stac_validate import ItemReport
 from geo_assets.contract import RasterContract
 from geo_assets.raster.footprint import Footprint
+from geo_assets.raster.giant import GiantFacts
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.tiers import Facts, Skipped, Tier
@@ -44,6 +45,7 @@ class RasterFacts(Facts):
         sensing: how the picture was taken.
         sidecars: that were looked at for it, whatever came of it.
         versions: data version of each tier as it was last made, or skipped, by stage.
+        giant: of what was cut; then `cogs` are each all tiles of a tier.
     """
 
     profile: RasterProfile
@@ -58,6 +60,7 @@ class RasterFacts(Facts):
     item_report: ItemReport | None = None
     seconds: dict[str, float] = Field(default={})
     versions: dict[str, str] = Field(default={})
+    giant: GiantFacts | None = None
 
     @property
     def cogs(self) -> dict[Tier, Cog]:
@@ -99,6 +102,7 @@ class RasterTask(BaseModel):
     threads: int
     sidecars: tuple[Sidecar, ...] = ()
     versions: dict[str, str] = Field(default={})
+    giant: GiantFacts | None = None
 
     @property
     def tiers(self) -> list[Tier]:

@@ -28,6 +28,7 @@ from geo_assets.raster.outcome import (
     band_statistics,
     build_work,
     cog_facts,
+    find_stretch,
     tier_pass,
 )
 from geo_assets.raster.product import TierPass
@@ -66,7 +67,7 @@ def write_tiers_gdal(  # noqa: PLR0913 - the interface of write_tiers
         TemporaryDirectory(dir=_folder(targets), prefix=".gdal-") as scratch,
     ):
         _check_nodata(raster)
-        work = build_work(raster, profile, plan)
+        work = build_work(raster, profile, plan, find_stretch(raster, plan))
         plain = _Plain(Path(scratch), raster, plan)
         totals = plain.fill(work)
         plain.complete(totals)

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-BLOCK = 512  # pixels; one range request per block, as GDAL's COG driver has it
+from geo_assets.contract import BLOCK  # one range request each, as GDAL's COGs have it
+
+__all__ = ["BLOCK", "Level", "pyramid_levels"]
 
 
 class Level(NamedTuple):

@@ -22,8 +22,10 @@ from geo_assets.catalog.stac import (
 )
 from geo_assets.datetime_rule import ItemTime
 from geo_assets.raster.footprint import Footprint
+from geo_assets.raster.giant import GiantFacts
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.item_bands import measured_bands, shown_bands
+from geo_assets.raster.item_giant import VRT_MEDIA_TYPE, giant_assets, mosaic_fields
 from geo_assets.raster.item_grid import projection_fields, resolution_m
 from geo_assets.raster.item_sensing import sensing_fields, sidecar_links
 from geo_assets.raster.product import Cog, TierPass
@@ -69,6 +71,8 @@ class ItemFacts(Facts):
         sensing: how the picture was taken.
         sidecars: that were looked at for that.
         versions: data version of each tier, where it is known.
+        giant: of a raster that was cut; `hrefs` then lead to mosaics.
+        parts: hrefs of the other parts of such a mosaic, by name.
     """
 
     item_id: str
@@ -86,6 +90,8 @@ class ItemFacts(Facts):
     sensing: Sensing = Sensing()
     sidecars: tuple[SidecarFacts, ...] = ()
     versions: dict[Tier, str] = Field(default={})
+    giant: GiantFacts | None = None
+    parts: dict[str, str] = Field(default={})
 
 
 def build_item(facts: ItemFacts) -> dict[str, Any]:
@@ -156,6 +162,8 @@ def _assets(facts: ItemFacts) -> dict[str, pystac.Asset]:
         for tier in Tier
         if tier in facts.made.cogs
     }
+    if facts.giant:
+        assets |= giant_assets(facts.giant, facts.parts)
     if facts.thumbnail:
         assets["thumbnail"] = pystac.Asset(
             href=facts.thumbnail.href,
@@ -178,10 +186,10 @@ def _cog_asset(facts: ItemFacts, tier: Tier, cog: Cog) -> pystac.Asset:
     return pystac.Asset(
         href=facts.hrefs[tier],
         title=TITLES[tier],
-        media_type=pystac.MediaType.COG,
+        media_type=VRT_MEDIA_TYPE if facts.giant else pystac.MediaType.COG,
         roles=ROLES[tier],
         extra_fields={
-            **file_fields(cog.size_bytes, cog.sha256),
+            **mosaic_fields(facts.giant, cog),
             "bands": bands,
             **_provenance(cog, facts.versions.get(tier)),
         },

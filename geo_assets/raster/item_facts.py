@@ -71,6 +71,8 @@ def _item_facts(
             for tier in made.cogs
             if f"cog_{tier}" in facts.versions
         },
+        giant=facts.giant,
+        parts=task.hrefs if facts.giant else {},
     )
 
 

@@ -7,7 +7,7 @@ from geo_assets.raster.blocks import Work
 from geo_assets.raster.checksum import combined_checksum
 from geo_assets.raster.grid import BLOCK, pyramid_levels
 from geo_assets.raster.inspect import RasterProfile
-from geo_assets.raster.picture import Painter, build_painter
+from geo_assets.raster.picture import Range, build_painter
 from geo_assets.raster.product import Affine6, Cog, TierPass
 from geo_assets.raster.source import Raster
 from geo_assets.raster.statistics import BandStatistics
@@ -24,13 +24,32 @@ class Written:
     size_bytes: int
 
 
-def build_work(raster: Raster, profile: RasterProfile, plan: TierPlan) -> Work:
-    """What has to be done with each block of a raster."""
+def find_stretch(raster: Raster, plan: TierPlan) -> tuple[Range, ...] | None:
+    """Which values become 1 and 255, per shown band; None if shown as they are."""
+    picture = plan.picture
+    if picture is None or not picture.stretch:
+        return None
+    return sample_ranges(raster, picture.bands)
+
+
+def build_work(
+    raster: Raster,
+    profile: RasterProfile,
+    plan: TierPlan,
+    stretch: tuple[Range, ...] | None,
+) -> Work:
+    """What has to be done with each block of a raster; `stretch` is of `find_stretch`.
+
+    A part of a raster is stretched as the whole is.
+    """
+    painter = None
+    if plan.picture is not None:
+        painter = build_painter(plan.picture, raster.stored, stretch, profile.palette)
     return Work(
         recipes=plan.recipes,
         resampling=plan.resampling,
         validity=raster.validity,
-        painter=_painter(raster, profile, plan),
+        painter=painter,
         counts=not raster.dtype.startswith("complex"),
     )
 
@@ -80,14 +99,6 @@ def cog_facts(
         pixel_checksum=_checksum(raster, totals) if recipe.lossless else None,
         **_grid_facts(raster),
     )
-
-
-def _painter(raster: Raster, profile: RasterProfile, plan: TierPlan) -> Painter | None:
-    picture = plan.picture
-    if picture is None:
-        return None
-    stretch = sample_ranges(raster, picture.bands) if picture.stretch else None
-    return build_painter(picture, raster.stored, stretch, profile.palette)
 
 
 def _checksum(raster: Raster, totals: Totals) -> str:

@@ -19,6 +19,7 @@ from geo_assets.raster.grid import BLOCK, Level
 from geo_assets.raster.source import Raster
 from geo_assets.raster.spool import Spool
 from geo_assets.raster.statistics import Summary
+from geo_assets.raster.tiling import Box
 from geo_assets.raster.validity import Block
 
 P = ParamSpec("P")
@@ -59,11 +60,29 @@ class _Row:
 
 
 class Pass:
-    """State of one pass."""
+    """State of one pass.
 
-    def __init__(
-        self, raster: Raster, work: Work, spools: list[Spool], levels: tuple[Level, ...]
+    Args:
+        raster: open for it.
+        work: what is done with each block.
+        spools: one per tier.
+        levels: of the pyramid.
+        keep: level whose pixels stay in memory, in `kept`: a small one.
+        counted: the pixels of the full image that count; all if None.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the last two are for tiles
+        self,
+        raster: Raster,
+        work: Work,
+        spools: list[Spool],
+        levels: tuple[Level, ...],
+        keep: int | None = None,
+        counted: Box | None = None,
     ) -> None:
+        self.kept: list[Block] = []
+        self._keep = keep
+        self._counted = counted
         self._raster = raster
         self._work = work
         self._spools = spools
@@ -84,6 +103,8 @@ class Pass:
         return self._totals
 
     def _submit(self, pool: Executor, level: int, number: int, rows: Block) -> None:
+        if level == self._keep:
+            self.kept.append(rows)
         following = self._following_rows(level, number)
         results = [
             pool.submit(self._process, level, number, column, rows, following)
@@ -112,10 +133,26 @@ class Pass:
         columns = slice(column * BLOCK, (column + 1) * BLOCK)
         mask = None if rows.mask is None else rows.mask[:, columns]
         block = self._work.mark(rows.pixels[:, columns], mask)
-        counted = self._work.count(block) if level == 0 else None
+        counted = self._count(block, number, column) if level == 0 else None
         if following is not None:
             _insert(self._work.halve(block), following, number % 2 * HALF, column)
         return self._work.encode(block), counted
+
+    def _count(self, block: Block, number: int, column: int) -> Counted:
+        """Facts of a block; those of its values only of the part that counts."""
+        facts = self._work.count(block)
+        box = self._counted
+        if box is None:
+            return facts
+        left, top = box.left - column * BLOCK, box.top - number * BLOCK
+        rows = slice(max(0, top), max(0, top + box.height))
+        cols = slice(max(0, left), max(0, left + box.width))
+        part = block.pixels[rows, cols]
+        if not part.size:
+            return Counted((), facts.crc, 0)
+        mask = None if block.mask is None else block.mask[rows, cols]
+        inner = self._work.count(self._work.mark(part, mask))
+        return inner._replace(crc=facts.crc)
 
     def _finish(self, pool: Executor) -> None:
         """Write the oldest row, and go on with the next level when it is complete."""
