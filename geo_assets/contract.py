@@ -228,7 +228,6 @@ class RasterContract(DatasetContract):
         return ", ".join(self.wanted_tiers)
 
 
-
 class Columns(Contract):
     """Which attributes of the source become columns."""
 

@@ -1,7 +1,7 @@
 """The code location: the only module that knows every package."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,12 +9,13 @@ import dagster as dg
 
 from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
+from geo_assets.contract import DatasetContract, RasterContract
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
 from geo_assets.gold.queries import build_query_defs, read_queries
 from geo_assets.gold.recipes import kinds_of
 from geo_assets.integrity import build_integrity_asset
 from geo_assets.joins.recipes import wanted_of
-from geo_assets.naming import exports_job, statistics_job
+from geo_assets.naming import exports_job, statistics_job, tiles_job
 from geo_assets.plan.assets import build_plan_asset
 from geo_assets.promotion.assets import build_promotion_defs
 from geo_assets.promotion.checks import check_keys_of
@@ -42,6 +43,7 @@ from sensors.outcomes import build_outcome_sensors
 from sensors.promotions import build_promotions_sensor
 from sensors.schedules import build_schedules
 from sensors.statistics import build_statistics_sensor
+from sensors.tiles import build_tiles_sensor
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -126,6 +128,15 @@ def build_message_sensors(
     return found
 
 
+def tiling_datasets(contracts: Sequence[DatasetContract]) -> set[str]:
+    """Datasets that cut giant rasters."""
+    return {
+        one.name
+        for one in contracts
+        if isinstance(one, RasterContract) and one.tile is not None
+    }
+
+
 def build_defs(
     settings: Settings,
     resources: Mapping[str, dg.ConfigurableResource],
@@ -150,6 +161,12 @@ def build_defs(
     unpublishing = {
         one.name for one in router.contracts if one.on_delete == "unpublish"
     }
+    tiling = tiling_datasets(router.contracts)
+    tile_jobs = [
+        one
+        for one in [*(datasets.jobs or ())]
+        if one.name in {tiles_job(dataset) for dataset in tiling}
+    ]
     names = [one.name for one in router.contracts]
     queries = read_queries(project)
     query_names = [one.name for one in queries]
@@ -168,7 +185,8 @@ def build_defs(
         ],
         sensors=[
             *arrivals,
-            build_janitor(interval, unpublishing),
+            build_janitor(interval, unpublishing, tiling),
+            *([build_tiles_sensor(tile_jobs, interval)] if tiling else []),
             build_exports_sensor(router.contracts, query_names, export_jobs, interval),
             build_statistics_sensor(router.contracts, join_jobs, interval),
             *build_message_sensors(settings, router, datasets),

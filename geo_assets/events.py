@@ -37,13 +37,19 @@ class Announcer:
         self._storage = storage
         self._lineage = lineage
 
-    def arrived(self, outcome: Done[Any] | Refused | Broken) -> Iterator[Event]:
+    def arrived(
+        self, outcome: Done[Any] | Refused | Broken, status: str = "accepted"
+    ) -> Iterator[Event]:
         """The file in bronze, and its verdict; told of every file.
 
         Told twice: of an external asset, Dagster shows the materialisation, and takes
         the data version from the observation.
+
+        Args:
+            outcome: of the file.
+            status: of one that is done.
         """
-        verdict: Metadata = {"status": "accepted"}
+        verdict: Metadata = {"status": status}
         if not isinstance(outcome, Done):
             verdict = self.verdict(outcome)
         row = outcome.row

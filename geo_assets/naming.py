@@ -18,6 +18,7 @@ STATIC_CATALOG = "_stac/catalog.json"  # in gold: leads to every static collecti
 INVENTORIES = "_inventory"  # folder in gold; no dataset is called so
 _SAFE = frozenset("-_.~ ()+@=!")
 _DIGEST_CHARACTERS = 16
+OVERVIEW, TILE_LIST = "_overview", "tiles"  # parts of a mosaic: behind a tier; all
 _TILES = "@tiles"  # no folder of a stem is called so: there `@` is `%40`
 _TILE_KEY = re.compile(r"@([0-9a-f]{16})/r([0-9]{5})_c([0-9]{5})")
 _TABLE_WORDS, _TABLE_DIGEST = 45, 8  # characters; leaves room for `_polygon`
@@ -159,6 +160,17 @@ def giant_name(dataset: str, blob: str, digest: str, name: str) -> str:
     'd/a/big/@tiles/0123456789abcdef/r00003_c00012/analysis.tif'
     """
     return f"{product_prefix(dataset, blob)}{_TILES}/{digest}/{name}"
+
+
+def mosaic_file(part: str) -> str:
+    """File, in the folder of a plan, of a part of the mosaic.
+
+    >>> [mosaic_file(part) for part in ("analysis", "analysis_overview", "tiles")]
+    ['analysis.vrt', 'analysis_overview.tif', 'tiles.json']
+    """
+    if part == TILE_LIST:
+        return f"{part}.json"
+    return f"{part}.tif" if part.endswith(OVERVIEW) else f"{part}.vrt"
 
 
 def item_id(blob: str) -> str:

@@ -71,10 +71,15 @@ class Verdicts:
             fetched = self._storage.fetch(
                 row.container, row.blob, folder, etag=row.etag
             )
-        self._check_content(row, fetched.sha256)
+        self.check_content(row, fetched.sha256)
         return fetched
 
-    def _check_content(self, row: LedgerRow, sha256: str) -> None:
+    def check_content(self, row: LedgerRow, sha256: str) -> None:
+        """Note the digest of a file; pass if its content is new to the dataset.
+
+        Raises:
+            DuplicateError: the dataset holds the same content under another name.
+        """
         with self._database.transaction() as connection:
             first = ledger.content(connection, row, sha256)
             if first is None or self._contract.duplicates == "allow":

@@ -18,7 +18,8 @@ def waiting(connection: "Connection", container: str, most: int) -> list[Pending
     """Settled versions that no run was asked for: the first `most` of each dataset.
 
     New ones come before those that are tried again, older before younger. A version
-    waits on while an older one of the same blob is still worked on.
+    waits on while an older one of the same blob is still worked on, and a giant until
+    its last tile is made.
     """
     from psycopg.rows import class_row
 
@@ -45,6 +46,11 @@ SELECT found.* FROM datasets CROSS JOIN LATERAL (
             WHERE older.container = l.container
                 AND ops.digest(older.blob) = ops.digest(l.blob)
                 AND older.status = 'running'
+        )
+        AND NOT EXISTS ( -- a giant waits for its tiles
+            SELECT FROM ops.giants AS g JOIN ops.giant_tiles AS t ON t.giant_id = g.id
+            WHERE g.ledger_id = l.id AND g.state = 'open'
+                AND t.state IN ('waiting', 'running')
         )
     ORDER BY l.attempts > 0, l.id
     LIMIT %(most)s

@@ -212,6 +212,19 @@ WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
 """
 
 
+def await_tiles(connection: "Connection", row: LedgerRow, message: str) -> None:
+    """End the claim: the version waits until its tiles are made (`giants`)."""
+    _write(connection, row, _AWAIT_TILES, message=message)
+
+
+_AWAIT_TILES = """
+UPDATE ops.ledger SET
+    status = 'pending', run_key = NULL, requested_at = NULL, retry_after = NULL,
+    message = %(message)s
+WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
+"""
+
+
 def _refuse(
     connection: "Connection",
     row: LedgerRow,

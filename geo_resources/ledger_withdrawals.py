@@ -178,8 +178,9 @@ ORDER BY id LIMIT %s
 def deletions_due(connection: "Connection", limit: int) -> list[str]:
     """Blobs to delete now, in this transaction, before `deletions_done`.
 
-    Those that a row owns, or whose source a run is at work on, are left out; runs that
-    begin wait for the end of this transaction: take few at a time.
+    Those that a row owns, or whose source a run is at work on or is a giant with open
+    tiles, are left out; runs that begin wait for the end of this transaction: take few
+    at a time.
     """
     locked = [row[0] for row in connection.execute(_LOCK_DELETIONS, [limit])]
     # A second statement, because it sees what was committed before the locks were had.
@@ -194,6 +195,14 @@ WHERE NOT EXISTS (SELECT FROM ops.product_owners AS o WHERE o.digest = d.digest)
         WHERE l.container = d.container AND ops.digest(l.blob) = ops.digest(d.blob)
             AND l.status = 'running'
     )
+    AND NOT EXISTS (
+        SELECT FROM ops.giants AS g
+        WHERE g.container = d.container AND ops.digest(g.blob) = ops.digest(d.blob)
+            AND (g.state = 'open' OR EXISTS (
+                SELECT FROM ops.giant_tiles AS t
+                WHERE t.giant_id = g.id AND t.state = 'running'
+            ))
+    )
 ORDER BY d.requested_at, d.digest
 LIMIT %s
 FOR UPDATE SKIP LOCKED
@@ -207,6 +216,14 @@ WHERE d.href = ANY(%s)
         SELECT FROM ops.ledger AS l
         WHERE l.container = d.container AND ops.digest(l.blob) = ops.digest(d.blob)
             AND l.status = 'running'
+    )
+    AND NOT EXISTS (
+        SELECT FROM ops.giants AS g
+        WHERE g.container = d.container AND ops.digest(g.blob) = ops.digest(d.blob)
+            AND (g.state = 'open' OR EXISTS (
+                SELECT FROM ops.giant_tiles AS t
+                WHERE t.giant_id = g.id AND t.state = 'running'
+            ))
     )
 """
 

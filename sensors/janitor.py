@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from geo_assets.liveness import UNFINISHED, dead_claims, fail_dead_runs
-from geo_resources import ledger, tables
+from geo_resources import giant_tiles, giants, ledger, tables
 from geo_resources.database import Database
 from geo_resources.products import SourceName, withdraw
 from geo_resources.scratch import Scratch
@@ -40,13 +40,16 @@ def janitor_spec() -> dg.AssetSpec:
 
 
 def build_janitor(
-    interval_seconds: int, unpublishing: Collection[str]
+    interval_seconds: int,
+    unpublishing: Collection[str],
+    tiling: Collection[str] | None = None,
 ) -> dg.SensorDefinition:
     """The sensor that never launches a run: it releases, re-queues and deletes.
 
     Args:
         interval_seconds: shortest time between two ticks.
         unpublishing: datasets that give up what was made of a deleted file.
+        tiling: datasets that cut giant rasters; None: all may.
     """
 
     @dg.sensor(
@@ -62,7 +65,9 @@ def build_janitor(
         database: Database,
         scratch: Scratch,
     ) -> dg.SensorResult:
-        found = sweep(context.instance, storage, database, scratch, unpublishing)
+        found = sweep(
+            context.instance, storage, database, scratch, unpublishing, tiling
+        )
         now = datetime.now(UTC)
         events: list[dg.AssetMaterialization] = []
         if any(found.values()) or is_report_due(context.cursor, now):
@@ -84,12 +89,13 @@ def is_report_due(last_report: str | None, now: datetime) -> bool:
     return not last_report or now - datetime.fromisoformat(last_report) >= REPORT_EVERY
 
 
-def sweep(
+def sweep(  # noqa: PLR0913, PLR0917
     instance: dg.DagsterInstance,
     storage: Storage,
     database: Database,
     scratch: Scratch,
     unpublishing: Collection[str],
+    tiling: Collection[str] | None = None,
 ) -> Counts:
     """Put everything right once; how much of each there was.
 
@@ -99,6 +105,8 @@ def sweep(
     parts: dict[str, Callable[[], int]] = {
         "dead runs ended": lambda: len(fail_dead_runs(instance)),
         "files of dead runs released": lambda: release(instance, database),
+        "tiles of dead runs released": lambda: release_tiles(instance, database),
+        "giants given up": lambda: close_giants(database, tiling),
         "failed files due again": lambda: requeue(database),
         "scratch folders swept": lambda: sweep_scratch(instance, scratch),
         "staging tables dropped": lambda: drop_staging(database),
@@ -121,6 +129,19 @@ def release(instance: dg.DagsterInstance, database: Database) -> int:
     with database.transaction() as connection:
         dead = dead_claims(instance, ledger.running_run_ids(connection))
         return ledger.release(connection, dead)
+
+
+def release_tiles(instance: dg.DagsterInstance, database: Database) -> int:
+    """Tiles of dead runs wait again; their file fails if they were in too many."""
+    with database.transaction() as connection:
+        dead = dead_claims(instance, giant_tiles.running_run_ids(connection))
+        return giant_tiles.release(connection, dead)
+
+
+def close_giants(database: Database, tiling: Collection[str] | None) -> int:
+    """Give up tiles whose file was replaced, refused, withdrawn; how many giants."""
+    with database.transaction() as connection:
+        return giants.close_stale(connection, tiling)
 
 
 def requeue(database: Database) -> int:

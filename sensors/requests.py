@@ -16,9 +16,15 @@ from geo_assets.liveness import BATCH_TAG, QUEUED, is_over
 from geo_assets.naming import files_job, files_partitions
 from geo_resources import ledger
 from geo_resources.database import Database
-from geo_resources.ledger import PendingRow
+from geo_resources.ledger import PendingRow, Request
 from geo_resources.recovery import Recovery
-from sensors.batches import BACKLOG_BATCH, Batch, in_turn, plan_batches
+from sensors.batches import (
+    BACKLOG_BATCH,
+    Batch,
+    PendingFile,
+    in_turn,
+    plan_batches,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -62,7 +68,7 @@ def request_runs(
         lines = [*_lines(instance, connection, container)]
         batches = in_turn([line.batches for line in lines], MOST_QUEUED_RUNS - queued)
         for which, batch in batches:
-            run_key = _run_key(instance, batch)
+            run_key = run_key_of(instance, batch)
             ledger.mark_requested(connection, batch.ids, run_key, datetime.now(UTC))
             yield _run_request(lines[which], batch, run_key)
 
@@ -76,7 +82,10 @@ def _lines(
     files_of: dict[str, list[PendingRow]] = {}
     for row in rows:
         files_of.setdefault(row.dataset, []).append(row)
-    positions = {name: _positions(instance, name, files_of[name]) for name in files_of}
+    positions = {
+        name: positions_of(instance, files_partitions(name), files_of[name])
+        for name in files_of
+    }
     of_a_line = groupby(rows, key=lambda row: (row.attempts > 0, row.dataset))
     for (again, dataset), files in of_a_line:
         batches = plan_batches(files, positions[dataset])
@@ -87,19 +96,23 @@ def release_lost_requests(
     instance: dg.DagsterInstance, connection: "Connection"
 ) -> None:
     """Forget requests that came to nothing: no run, or one that died unclaimed."""
-    patience = datetime.now(UTC) - LOST_AFTER
     for request in ledger.requests(connection):
-        runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: request.run_key}))
-        lost = not runs and request.requested_at <= patience
-        if lost or (runs and all(is_over(instance, run.run_id) for run in runs)):
+        if is_lost(instance, request):
             ledger.forget_request(connection, request.run_key)
 
 
-def _positions(
-    instance: dg.DagsterInstance, dataset: str, files: Sequence[PendingRow]
+def is_lost(instance: dg.DagsterInstance, request: Request) -> bool:
+    """Whether no run will come of a request any more."""
+    runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: request.run_key}))
+    if not runs:
+        return request.requested_at <= datetime.now(UTC) - LOST_AFTER
+    return all(is_over(instance, run.run_id) for run in runs)
+
+
+def positions_of(
+    instance: dg.DagsterInstance, name: str, files: Sequence[PendingFile]
 ) -> dict[str, int]:
-    """Place of every key in the dataset's partition set; new keys are added first."""
-    name = files_partitions(dataset)
+    """Place of every key in a partition set; new keys are added first."""
     keys = instance.get_dynamic_partitions(name)
     known = set(keys)
     fresh = [file.partition_key for file in files if file.partition_key not in known]
@@ -109,7 +122,7 @@ def _positions(
     return {key: i for i, key in enumerate(keys)}
 
 
-def _run_key(instance: dg.DagsterInstance, batch: Batch) -> str:
+def run_key_of(instance: dg.DagsterInstance, batch: Batch) -> str:
     """Key of the next run of a batch: its digest, and a number above all before.
 
     Dagster starts no second run of a key. Runs may have been deleted, but not the last.

@@ -13,6 +13,7 @@ from geo_assets.raster.checks import (
 )
 from geo_assets.raster.desk import RasterDesk
 from geo_assets.raster.specs import file_specs
+from geo_assets.raster.tile_assets import build_tile_defs
 
 
 def build_raster_defs(contract: RasterContract) -> dg.Definitions:
@@ -21,7 +22,7 @@ def build_raster_defs(contract: RasterContract) -> dg.Definitions:
     def open_desk(bench: Bench) -> RasterDesk:
         return RasterDesk(contract, bench)
 
-    return build_dataset_defs(
+    files = build_dataset_defs(
         contract,
         file_specs(contract),
         [*build_raster_checks(contract), *build_likeness_checks(contract)],
@@ -30,3 +31,6 @@ def build_raster_defs(contract: RasterContract) -> dg.Definitions:
         pool="pgstac",
         of_all=partial(likeness, contract),
     )
+    if contract.tile is None:
+        return files
+    return dg.Definitions.merge(files, build_tile_defs(contract))

@@ -7,6 +7,7 @@ which live in `report.py`.
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import Event, Lineage
+from geo_assets.raster.giant_desk import GiantDesk
 from geo_assets.raster.products import (
     ITEM,
     PRODUCT_NAMES,
     SILVER,
+    digest_of,
     is_complete,
+    part_name,
     product_name,
     products_of,
 )
@@ -26,7 +30,7 @@ from geo_assets.raster.report import Reporter
 from geo_assets.raster.specs import COG, file_specs
 from geo_assets.sidecars import fetch_sidecars, uses_of
 from geo_assets.verdicts import Verdicts, usable_name
-from geo_resources import ledger, pgstac
+from geo_resources import giants, ledger, pgstac
 from geo_resources.blobs import Fetched
 from geo_resources.ledger import LedgerRow
 from geo_resources.prices import ACCESS_TIERS
@@ -62,11 +66,14 @@ class RasterDesk:
         self._verdicts = Verdicts(
             contract, bench.storage, bench.database, bench.recovery
         )
+        self._giants = GiantDesk(contract, bench, self._verdicts, self._task)
         self._lineage = Lineage(file_specs(contract))
         self._reporter = Reporter(contract, bench.stages, bench.prices, bench.storage)
 
     def process(self, row: LedgerRow, threads: int) -> "RasterResult":
         """Fetch, make the selected stages in a worker, put the products into silver.
+
+        A giant is planned, or put together (`giant_desk`).
 
         Raises:
             DuplicateError: the dataset holds the same content under another name.
@@ -75,6 +82,9 @@ class RasterDesk:
         from geo_assets.raster.chain import process_raster
 
         with self._scratch.folder(self._run_id) as folder:
+            giant = self._giants.process(row, threads, folder)
+            if giant is not None:
+                return giant
             with usable_name(row):
                 self._check_header(row)
             fetched = self._verdicts.fetch(row, folder)
@@ -173,8 +183,8 @@ class RasterDesk:
                 move=True,
             )
 
-    def _href(self, row: LedgerRow, name: str) -> str:
-        blob = product_name(self._contract.name, row.blob, name)
+    def _href(self, row: LedgerRow, name: str, digest: str | None = None) -> str:
+        blob = part_name(self._contract.name, row.blob, digest, name)
         return self._storage.href(SILVER, blob)
 
     def publish(self, done: Sequence[Done["RasterResult"]]) -> None:
@@ -198,11 +208,18 @@ class RasterDesk:
     def _conclude(self, connection: "Connection", one: Done["RasterResult"]) -> None:
         """Accept the file, or let it wait for the stages that were not selected."""
         row, facts = one.row, one.result.facts
+        if one.result.planned is not None:
+            self._giants.open(connection, row, one.result)
+            return
         kept = json.loads(facts.model_dump_json())  # NaN as text: jsonb has none
-        products = products_of(self._contract, row, one.result, self._href)
+        digest = digest_of(facts)
+        tiles = self._giants.products(connection, row, digest) if digest else []
+        href = partial(self._href, digest=digest)
+        products = products_of(self._contract, row, one.result, href, tiles)
         if is_complete(self._contract, facts, products):
             given_up = ledger.accept(connection, row, products, facts=kept)
             withdraw(connection, SourceName(row.container, row.blob), given_up)
+            giants.finish(connection, row, digest)
             return
         ledger.return_to_pending(connection, row)  # the sensor makes all of it
 

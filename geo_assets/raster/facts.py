@@ -12,7 +12,7 @@ from geo_assets.catalog.stac import SourceBlob
 from geo_assets.catalog.stac_validate import ItemReport
 from geo_assets.contract import RasterContract
 from geo_assets.raster.footprint import Footprint
-from geo_assets.raster.giant import GiantFacts
+from geo_assets.raster.giant import GiantFacts, GiantPlan
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.tiers import Facts, Skipped, Tier
@@ -110,12 +110,23 @@ class RasterTask(BaseModel):
         return [tier for tier in Tier if f"cog_{tier}" in self.stages]
 
 
+class Planned(BaseModel):
+    """A file that is cut: its tiles are made by other runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    plan: GiantPlan
+
+
 class RasterResult(BaseModel):
     """What the chain made of one file.
 
     Attributes:
-        files: local files to upload, by tier and `thumbnail`.
+        files: local files to upload, by tier and `thumbnail`; of a giant also the other
+            parts of its mosaic.
         item: the STAC item, if it was asked for.
+        planned: nothing was made yet: the file waits for its tiles.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -123,3 +134,4 @@ class RasterResult(BaseModel):
     facts: RasterFacts
     files: dict[str, Path]
     item: dict[str, Any] | None
+    planned: Planned | None = None

@@ -11,12 +11,12 @@ from typing import Any
 import pystac
 
 from geo_assets.catalog.stac import file_fields
+from geo_assets.naming import OVERVIEW, TILE_LIST
 from geo_assets.raster.giant import GiantFacts
 from geo_assets.raster.product import Cog
 from geo_assets.raster.tiers import Tier
 
 VRT_MEDIA_TYPE = "application/x-gdal-vrt+xml"
-OVERVIEW, INDEX = "_overview", "tiles"  # behind a tier; the list of all tiles
 
 
 def giant_assets(giant: GiantFacts, hrefs: dict[str, str]) -> dict[str, pystac.Asset]:
@@ -25,8 +25,8 @@ def giant_assets(giant: GiantFacts, hrefs: dict[str, str]) -> dict[str, pystac.A
         tier + OVERVIEW: _overview(giant, tier, cog, hrefs[tier + OVERVIEW])
         for tier, cog in giant.overviews.items()
     }
-    assets[INDEX] = pystac.Asset(
-        href=hrefs[INDEX],
+    assets[TILE_LIST] = pystac.Asset(
+        href=hrefs[TILE_LIST],
         title=f"List of {giant.tiles} tiles; {giant.empty} more are empty",
         media_type=pystac.MediaType.JSON,
         roles=["index"],

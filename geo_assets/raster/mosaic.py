@@ -19,7 +19,7 @@ import rasterio
 from affine import Affine
 from pydantic import BaseModel, ConfigDict
 
-from geo_assets.naming import tile_folder
+from geo_assets.naming import OVERVIEW, TILE_LIST, mosaic_file, tile_folder
 from geo_assets.raster.blocks import Work
 from geo_assets.raster.chain import CogCheckError
 from geo_assets.raster.checksum import block_checksum, combined_checksum
@@ -36,7 +36,6 @@ from geo_assets.raster.gdal_env import gdal_env, rasterio_is_quiet
 from geo_assets.raster.giant import GiantFacts, GiantPlan, TileFacts
 from geo_assets.raster.grid import BLOCK, Level, pyramid_levels
 from geo_assets.raster.item_facts import describe
-from geo_assets.raster.item_giant import INDEX, OVERVIEW
 from geo_assets.raster.outcome import build_work
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.source import Grid, Raster, read_block, stored_dtype, window_at
@@ -50,8 +49,6 @@ from geo_assets.raster.validity import Block
 from geo_assets.raster.verify import CogReport, verify_cog
 from geo_assets.raster.vrt import Placed, write_vrt
 from geo_assets.sensing.read import read_sensing
-
-FILES = {INDEX: "tiles.json"}
 
 
 class MadeTile(BaseModel):
@@ -80,17 +77,6 @@ class MosaicTask(BaseModel):
     seeds: dict[str, Path]
 
 
-def mosaic_file(name: str) -> str:
-    """File name of a part of the mosaic, below the folder of its plan.
-
-    >>> mosaic_file("analysis"), mosaic_file("analysis_overview"), mosaic_file("tiles")
-    ('analysis.vrt', 'analysis_overview.tif', 'tiles.json')
-    """
-    if name in FILES:
-        return FILES[name]
-    return f"{name}.tif" if name.endswith(OVERVIEW) else f"{name}.vrt"
-
-
 def process_mosaic(task: RasterTask, mosaic: MosaicTask) -> RasterResult:
     """The products of the whole, and its item, if that was asked for.
 
@@ -107,7 +93,7 @@ def process_mosaic(task: RasterTask, mosaic: MosaicTask) -> RasterResult:
         files = {
             **{str(t): task.work / mosaic_file(t) for t in overviews},
             **{t + OVERVIEW: path for t, path in paths.items()},
-            INDEX: task.work / mosaic_file(INDEX),
+            TILE_LIST: task.work / mosaic_file(TILE_LIST),
         }
         if THUMBNAIL in pictured:
             files[THUMBNAIL] = pictured[THUMBNAIL]
@@ -232,7 +218,7 @@ def _whole(
         for band in range(plan.profile.count)
     )
     checksum = whole_checksum(mosaic)
-    _write_index(task.work / mosaic_file(INDEX), mosaic)
+    _write_index(task.work / mosaic_file(TILE_LIST), mosaic)
     cogs = {}
     for tier, path in paths.items():
         vrt = task.work / mosaic_file(tier)
@@ -322,7 +308,7 @@ def _facts(
 ) -> RasterFacts:
     plan = mosaic.plan
     told = read_sensing(task.blob.blob, plan.profile.tags, task.sidecars)
-    index = (task.work / mosaic_file(INDEX)).read_bytes()
+    index = (task.work / mosaic_file(TILE_LIST)).read_bytes()
     empty = sum(one.facts.empty for one in mosaic.tiles)
     giant = GiantFacts(
         digest=mosaic.digest,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from geo_assets.contract import RasterContract, TierName
 from geo_assets.errors import SourceError
-from geo_assets.raster.products import SILVER, product_name
+from geo_assets.naming import OVERVIEW
+from geo_assets.raster.products import SILVER, digest_of, part_name, product_name
 from geo_assets.witness import Verdict
 from geo_assets.witness import Witness as AnyWitness
 
@@ -67,9 +68,31 @@ def _read_back(witness: Witness, tier: TierName) -> "CogReport | None":
     from geo_assets.raster.tiers import Tier
     from geo_assets.raster.verify import verify_cog
 
-    cog = facts_of(witness).cogs.get(Tier(tier))
+    facts = facts_of(witness)
+    cog = facts.cogs.get(Tier(tier))
     if cog is None:
         return None
+    if facts.giant is not None:
+        return _read_mosaic(witness, facts, tier)
     name = product_name(witness.contract.name, witness.file.blob, tier)
     fetched = witness.storage.fetch(SILVER, name, witness.folder)
-    return verify_cog(fetched.path, cog, facts_of(witness).profile)
+    return verify_cog(fetched.path, cog, facts.profile)
+
+
+def _read_mosaic(
+    witness: Witness, facts: "RasterFacts", tier: TierName
+) -> "CogReport | None":
+    """All pixels of a giant, read through its VRT, and its overview, as a COG."""
+    from geo_assets.raster.tiers import Tier
+    from geo_assets.raster.verify import verify_cog, verify_mosaic
+
+    digest = digest_of(facts)
+    if facts.giant is None or digest is None:
+        return None
+    whose = witness.contract.name, witness.file.blob, digest
+    name = part_name(*whose, tier + OVERVIEW)
+    fetched = witness.storage.fetch(SILVER, name, witness.folder)
+    report = verify_cog(fetched.path, facts.giant.overviews[Tier(tier)], facts.profile)
+    source = witness.storage.gdal(SILVER, part_name(*whose, tier))
+    cog = facts.cogs[Tier(tier)]
+    return verify_mosaic(source.path, source.options, cog, report)

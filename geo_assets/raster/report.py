@@ -17,20 +17,23 @@ from geo_assets.events import (
     coordinates,
     readable,
 )
-from geo_assets.lineage import Event, Lineage
+from geo_assets.lineage import CODE_VERSION_TAG, Event, Lineage
 from geo_assets.raster.products import (
     ITEM,
     SILVER,
     THUMBNAIL,
-    product_name,
+    digest_of,
+    part_name,
 )
-from geo_assets.raster.specs import file_specs
+from geo_assets.raster.specs import MOSAIC, MOSAIC_CODE, TILE_PLAN, file_specs
+from geo_assets.specs import key_of
 from geo_resources.ledger import LedgerRow
 from geo_resources.prices import ACCESS_TIERS, Prices
 from geo_resources.storage import Storage
 
 if TYPE_CHECKING:
     from geo_assets.raster.facts import RasterFacts, RasterResult
+    from geo_assets.raster.giant import GiantFacts
     from geo_assets.raster.product import Cog
     from geo_assets.raster.tiers import Tier
 
@@ -66,11 +69,75 @@ class Reporter:
         self, outcome: "Done[RasterResult] | Refused | Broken"
     ) -> Iterator[Event]:
         """Events of one file; a bad file gets no materialisation but of its arrival."""
+        if isinstance(outcome, Done) and outcome.result.planned is not None:
+            yield from self._tell.arrived(outcome, "pending")
+            yield from self._planned(outcome.row, outcome.result)
+            return
         yield from self._tell.arrived(outcome)
         if isinstance(outcome, Done):
             yield from self._done(outcome.row, outcome.result)
         else:
             yield from self._tell.not_made(outcome)
+
+    def _planned(self, row: LedgerRow, result: "RasterResult") -> Iterator[Event]:
+        """A giant: what its tiles will cost."""
+        if result.planned is None:
+            return
+        if "validated" in self._stages:
+            yield self._tell.made(row, "validated", self._profile(result.facts))
+            yield self._tell.check(row, "validated", "source_valid", passed=True)
+        plan, digest = result.planned.plan, result.planned.digest
+        estimate = plan.estimate
+        limits = plan.stretch or ()
+        stretch = "; ".join(f"{low:g} to {high:g}" for low, high in limits)
+        yield self._tell.made(
+            row,
+            TILE_PLAN,
+            {
+                "tiles": estimate.tiles,
+                "bytes": estimate.bytes,
+                "minutes of one core": estimate.core_minutes,
+                "megapixels": plan.grid.width * plan.grid.height / 1e6,
+                "columns": plan.grid.width,
+                "rows": plan.grid.height,
+                "tile size": plan.grid.size,
+                "overlap": plan.grid.overlap,
+                "tiers": ", ".join(plan.tiers.tiers),
+                "stretch": stretch or "none",
+                "warped": "yes" if plan.is_warped else "no",
+                "plan": digest,
+            },
+        )
+
+    def _put_together(
+        self, row: LedgerRow, facts: "RasterFacts", giant: "GiantFacts"
+    ) -> dg.AssetMaterialization:
+        """The mosaic of a giant, with its name: the asset has no partitions."""
+        return dg.AssetMaterialization(
+            key_of(self._contract, MOSAIC),
+            metadata={
+                **_preview(facts),
+                "file": row.blob,
+                "tiles": giant.tiles,
+                "empty tiles": giant.empty,
+                "bytes": sum(cog.size_bytes for cog in facts.cogs.values()),
+                "bytes of overviews": sum(
+                    cog.size_bytes for cog in giant.overviews.values()
+                ),
+                "overview": f"1:{1 << giant.level}",
+                **{
+                    f"{tier} file": self._link(row, facts, str(tier))
+                    for tier in facts.cogs
+                },
+            },
+            tags={CODE_VERSION_TAG: MOSAIC_CODE},
+        )
+
+    def _link(
+        self, row: LedgerRow, facts: "RasterFacts", name: str
+    ) -> dg.MetadataValue:
+        dataset, digest = self._contract.name, digest_of(facts)
+        return self._tell.link(SILVER, part_name(dataset, row.blob, digest, name))
 
     def _done(self, row: LedgerRow, result: "RasterResult") -> Iterator[Event]:
         facts = result.facts
@@ -87,6 +154,8 @@ class Reporter:
             if f"cog_{skipped.tier}" in self._stages:
                 thing = f"cog_{skipped.tier}"
                 yield self._tell.observed(row, thing, {"skipped": skipped.reason})
+        if facts.giant is not None:
+            yield self._put_together(row, facts, facts.giant)
         if result.item is not None:
             metadata = self._item(row, result)
             yield self._tell.made(row, ITEM, metadata, versions_read(facts))
@@ -113,7 +182,8 @@ class Reporter:
     def _cog(
         self, row: LedgerRow, facts: "RasterFacts", tier: "Tier", cog: "Cog"
     ) -> Metadata:
-        name = product_name(self._contract.name, row.blob, str(tier))
+        dataset, digest = self._contract.name, digest_of(facts)
+        name = part_name(dataset, row.blob, digest, str(tier))
         access_tier = ACCESS_TIERS.get(str(tier), "Hot")
         usd = self._prices.monthly_usd(cog.size_bytes, access_tier)
         return {
@@ -160,23 +230,14 @@ class Reporter:
         """Where the item is, once there is one."""
         if facts.item_report is None:
             return {}
-        return {
-            "item": self._tell.link(
-                SILVER, product_name(self._contract.name, row.blob, ITEM)
-            )
-        }
+        return {"item": self._link(row, facts, ITEM)}
 
     def _links(self, row: LedgerRow, facts: "RasterFacts") -> Metadata:
         """Where the item and each file of it are found."""
         kinds = {"item": ITEM, **{f"{tier} file": str(tier) for tier in facts.cogs}}
         if facts.picture is not None:
             kinds[f"{THUMBNAIL} file"] = THUMBNAIL
-        return {
-            label: self._tell.link(
-                SILVER, product_name(self._contract.name, row.blob, kind)
-            )
-            for label, kind in kinds.items()
-        }
+        return {label: self._link(row, facts, kind) for label, kind in kinds.items()}
 
     def _cost(self, facts: "RasterFacts") -> float:
         return sum(

@@ -101,6 +101,44 @@ def verify_cog(
     )
 
 
+def verify_mosaic(
+    path: str, options: dict[str, str], cog: Cog, overview: CogReport
+) -> CogReport:
+    """Report on the tiles of a giant, read as one raster, beside that on its overview.
+
+    Decodes all tiles of a lossless tier once; memory as for one row of blocks.
+
+    Args:
+        path: of the VRT, local or `/vsiaz/…`.
+        options: GDAL configuration that opens it; holds credentials.
+        cog: what is known of the whole.
+        overview: what reading the overview back has shown.
+    """
+    with (
+        rasterio.Env(**{**gdal_env(), **options}),
+        rasterio_is_quiet(),
+        rasterio.open(path, driver="VRT") as dataset,
+    ):
+        known = cog.pixel_checksum
+        checksum = read_checksum(dataset, cog) if known else None
+        found = {"width": dataset.width, "height": dataset.height}
+        declared = {"width": cog.width, "height": cog.height}
+        mismatches = [
+            *overview.mismatches,
+            *_mismatches(
+                declared | {"pixel_checksum": known},
+                found | {"pixel_checksum": checksum},
+            ),
+            *_grid_mismatches(cog, dataset),
+        ]
+    return CogReport(
+        tier=cog.tier,
+        errors=overview.errors,
+        mismatches=tuple(mismatches),
+        pixel_checksum=checksum,
+    )
+
+
 def validate(path: Path, cog: Cog) -> tuple[str, ...]:
     """What rio-cogeo says against a file.
 
