@@ -1,12 +1,15 @@
-"""Ever larger rasters through the whole chain: time per megapixel, memory, disk.
+"""Ever larger rasters, as one file per tier and as tiles: time, memory, scratch disk.
 
-    python bench/bench_giant.py --workdir /fast/disk [--sizes 10000 20000 60000]
+    python bench/bench_giant.py --workdir /fast/disk [--sizes 10000 20000 30000 60000]
+                                [--ways tiles "one file"] [--tile 8192]
                                 [--crs EPSG:4326]
 
-Validation, three tiers, read-back, footprint, picture, STAC item; no Dagster, no
-database. Sources are RGB, tiled and compressed, made once by large_rasters.py; 60,000
-pixels a side need about 25 GB. Each size is a process of its own, whose time and peak
-memory are the kernel's (wait4). Prints a table, a row as soon as it is known.
+Plan or validation, three tiers, read-back, footprint, picture, STAC item; no Dagster,
+no database. Sources are RGB, tiled and compressed, made once by large_rasters.py;
+60,000 pixels a side need about 35 GB. Each row is a family of processes of its own: its
+CPU is the kernel's (wait4), memory is the largest sum of PSS that was seen, scratch is
+what the file system gave away beside source and products, at most. Prints a table, a
+row as soon as it is known; plot_scale.py draws it.
 """
 
 import argparse
@@ -15,18 +18,31 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench_tiers import measure
+import psutil
 from machine import machine
+from meter import memory_mb
 from raster_task import raster_task
 
 HERE = Path(__file__).parent
 LOOK_SECONDS = 0.5
+ONE_FILE, TILES = "one file", "tiles"
+PIXELS = (10_000, 20_000, 30_000, 60_000)
 TILED = ("tiled=yes", "blockxsize=512", "blockysize=512", "compress=deflate",
          "zlevel=1")  # fmt: skip
+
+
+@dataclass
+class Peak:
+    """The most that was seen."""
+
+    pss_mb: float = 0.0
+    scratch_bytes: int = 0
 
 
 def write_source(workdir: Path, size: int) -> Path:
@@ -41,49 +57,80 @@ def write_source(workdir: Path, size: int) -> Path:
 
 
 def run_chain(path: Path, work: Path, crs: str | None) -> None:
-    """The chain as a worker of a run calls it."""
-    sys.path.insert(0, str(HERE.parent))
+    """The chain as a worker of a run calls it; products go where tiles' go."""
+    from giant_tiles import SILVER
+
     from geo_assets.raster.chain import process_raster
 
     task = raster_task(path, work, threads=os.cpu_count() or 1)
     contract = task.contract.model_copy(update={"crs": crs})
-    process_raster(task.model_copy(update={"contract": contract}))
+    result = process_raster(task.model_copy(update={"contract": contract}))
+    (work / SILVER).mkdir()
+    for made in result.files.values():
+        shutil.move(made, work / SILVER)
 
 
 @contextmanager
-def watched(folder: Path) -> Iterator[list[int]]:
-    """Bytes that the file system has given away since, as they are found."""
-    found, over = [0], threading.Event()
-    before = shutil.disk_usage(folder).used
+def watched(work: Path, peak: Peak) -> Iterator[None]:
+    """Looks at this process's children, and at the disk, as long as it is open."""
+    over = threading.Event()
+    before = shutil.disk_usage(work).used
+
+    def look() -> None:
+        family = psutil.Process().children(recursive=True)
+        peak.pss_mb = max(peak.pss_mb, memory_mb(family))
+        used = shutil.disk_usage(work).used - before - product_bytes(work)
+        peak.scratch_bytes = max(peak.scratch_bytes, used)
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            found.append(shutil.disk_usage(folder).used - before)
+            look()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield found
+        yield
     finally:
         over.set()
         thread.join()
 
 
-def bench(size: int, workdir: Path, crs: str | None) -> str:
+def product_bytes(work: Path) -> int:
+    """Bytes of what is done."""
+    total = 0
+    for folder, _, names in os.walk(work / "silver"):
+        for name in names:
+            try:
+                total += (Path(folder) / name).stat().st_size
+            except FileNotFoundError:  # just moved
+                continue
+    return total
+
+
+def bench(way: str, size: int, arguments: argparse.Namespace) -> str:
     """A row of the table."""
-    path = write_source(workdir, size)
-    work = workdir / "work"
+    path = write_source(arguments.workdir, size)
+    work = arguments.workdir / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     command = [sys.executable, __file__, "--workdir", str(work), "--worker", str(path)]
-    with watched(workdir) as used:
-        cost = measure([*command, *(("--crs", crs) if crs else ())])
+    command += ["--ways", way, "--tile", str(arguments.tile)]
+    command += ["--crs", arguments.crs] if arguments.crs else []
+    peak, start = Peak(), time.perf_counter()
+    with watched(work, peak):
+        process = subprocess.Popen(command)
+        _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    if status:
+        raise SystemExit(f"{way}, {size}: the worker failed")
+    cpu = usage.ru_utime + usage.ru_stime
+    products = product_bytes(work)
     shutil.rmtree(work)
     megapixels = size * size / 1e6
     return (
-        f"| {size} x {size} | {megapixels:.0f} | {cost.wall_s:.0f} | {cost.cpu_s:.0f} "
-        f"| {cost.wall_s / megapixels:.3f} | {cost.cpu_s / megapixels:.3f} "
-        f"| {cost.rss_mb:.0f} | {max(used) / 1e9:.2f} |"
+        f"| {way} | {size} x {size} | {megapixels:.0f} | {wall:.0f} | {cpu:.0f} "
+        f"| {wall / megapixels:.3f} | {cpu / megapixels:.3f} | {peak.pss_mb:.0f} "
+        f"| {peak.scratch_bytes / 1e9:.2f} | {products / 1e9:.2f} |"
     )
 
 
@@ -91,26 +138,39 @@ def parse_arguments() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workdir", type=Path, required=True)
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[10_000, 20_000, 30_000, 60_000]
-    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=[*PIXELS])
+    parser.add_argument("--ways", nargs="+", default=[TILES, ONE_FILE])
+    parser.add_argument("--tile", type=int, default=8192, help="edge of a tile")
     parser.add_argument("--crs", help="warp to it")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def work_on(arguments: argparse.Namespace) -> None:
+    """What a worker does."""
+    sys.path.insert(0, str(HERE.parent))
+    from giant_tiles import run_tiles
+
+    path, work, crs = arguments.worker, arguments.workdir, arguments.crs
+    if arguments.ways == [TILES]:
+        run_tiles(path, work, crs, arguments.tile)
+    else:
+        run_chain(path, work, crs)
 
 
 def main() -> None:
     """Print the table."""
     arguments = parse_arguments()
     if arguments.worker:
-        run_chain(arguments.worker, arguments.workdir, arguments.crs)
+        work_on(arguments)
         return
     arguments.workdir.mkdir(parents=True, exist_ok=True)
-    print("| pixels | Mpx | wall, s | CPU, s | wall, s/Mpx | CPU, s/Mpx "
-          "| peak RSS, MB | most disk beside the source, GB |")  # fmt: skip
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for size in arguments.sizes:
-        print(bench(size, arguments.workdir, arguments.crs), flush=True)
+    print("| way | pixels | Mpx | wall, s | CPU, s | wall, s/Mpx | CPU, s/Mpx "
+          "| peak PSS of all, MB | peak scratch, GB | products, GB |")  # fmt: skip
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for way in arguments.ways:
+        for size in arguments.sizes:
+            print(bench(way, size, arguments), flush=True)
     print(f"\nOne run each. {machine('rasterio', 'imagecodecs', 'isal', 'numpy')}")
 
 

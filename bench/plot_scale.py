@@ -1,7 +1,8 @@
-"""Cost per row by number of rows, drawn from the table of `bench_vectors.py --scale`.
+"""Cost per row, or per pixel, by their number, drawn from the table of a bench.
 
-In goes the table that it printed, as a file; out comes an SVG:
-`python bench/plot_scale.py scale.md docs/images/cost-per-row.svg`.
+In goes the table that `bench_vectors.py --scale` or `bench_giant.py` prints, a file;
+out comes an SVG: `python bench/plot_scale.py scale.md docs/images/cost-per-row.svg`.
+Seconds per megapixel are microseconds per pixel.
 """
 
 import math
@@ -12,8 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 WIDTH, HEIGHT, LEFT, RIGHT, EDGE = 640, 400, 60, 170, 40
-COLOURS = {"points": "#1f77b4", "buildings": "#d62728", "complex": "#2ca02c"}
-DASHES = {"ogr2ogr": "6 4", "ours": "none"}
+WAYS = {"one file", "tiles"}
+COLOURS = {
+    "giant": "#1f77b4",
+    "points": "#1f77b4",
+    "buildings": "#d62728",
+    "complex": "#2ca02c",
+}
+DASHES = {"ogr2ogr": "6 4", "ours": "none", "one file": "6 4", "tiles": "none"}
 
 
 class Point(NamedTuple):
@@ -29,6 +36,10 @@ def read(text: str) -> Iterator[Point]:
     """Both tools' points of the table's lines."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in WAYS:
+            pixels = int(cells[2]) * 1_000_000
+            yield Point("giant", cells[0], pixels, float(cells[5]))
+            continue
         if len(cells) > 5 and cells[1].isdigit() and int(cells[1]) >= 10_000:  # noqa: PLR2004
             yield Point(cells[0], "ogr2ogr", int(cells[1]), float(cells[4]))
             yield Point(cells[0], "ours", int(cells[1]), float(cells[5]))

@@ -17,8 +17,8 @@ import dagster as dg
 
 from geo_assets.backfills import open_backfills
 from geo_assets.liveness import UNFINISHED
-from geo_assets.naming import files_partitions
-from geo_resources import ledger_history, run_history
+from geo_assets.naming import files_partitions, tiles_partitions
+from geo_resources import giant_tiles, ledger_history, run_history
 from geo_resources.database import Database
 from geo_resources.retention import Retention, days_before
 
@@ -86,6 +86,36 @@ def spare_keys(
     return Spare(gone, finished)
 
 
+def spare_tile_keys(
+    instance: dg.DagsterInstance,
+    database: Database,
+    dataset: str,
+    policy: Retention,
+    now: datetime,
+) -> list[str]:
+    """Keys of tiles that may go: their giants were done, or closed, long ago.
+
+    Nothing asks for such a tile but a person; a giant that is made again gets its keys
+    back from the sensor.
+    """
+    keys = instance.get_dynamic_partitions(tiles_partitions(dataset))
+    if not keys or dataset in datasets_in_backfills(instance):
+        return []
+    used = keys_in_use(keys, _tags_of_unfinished(instance))
+    free = [key for key in keys if key not in used]
+    with database.transaction() as connection:
+        return giant_tiles.idle_keys(
+            connection, dataset, free, days_before(now, policy.gone_days)
+        )
+
+
+def drop_tile_keys(
+    instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]
+) -> int:
+    """Take keys of tiles from the partition set; returns how many."""
+    return _drop(instance, tiles_partitions(dataset), keys) if keys else 0
+
+
 def drop_keys(
     instance: dg.DagsterInstance, database: Database, dataset: str, keys: Sequence[str]
 ) -> int:
@@ -103,12 +133,12 @@ def drop_keys(
                 *ledger_history.keys_of_gone(connection, dataset, page, now),
                 *ledger_history.keys_of_finished(connection, dataset, page, now),
             }
-            dropped += _drop(instance, dataset, [key for key in page if key in idle])
+            gone = [key for key in page if key in idle]
+            dropped += _drop(instance, files_partitions(dataset), gone)
     return dropped
 
 
-def _drop(instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]) -> int:
-    name = files_partitions(dataset)
+def _drop(instance: dg.DagsterInstance, name: str, keys: Sequence[str]) -> int:
     live = instance.get_dynamic_partitions(name)
     used = keys_in_use(live, _tags_of_unfinished(instance))
     return run_history.delete_keys(

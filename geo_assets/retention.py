@@ -11,8 +11,13 @@ from functools import partial
 
 import dagster as dg
 
-from geo_assets.live_keys import drop_keys, spare_keys
-from geo_resources import ledger_history, message_history, run_history
+from geo_assets.live_keys import (
+    drop_keys,
+    drop_tile_keys,
+    spare_keys,
+    spare_tile_keys,
+)
+from geo_resources import giants, ledger_history, message_history, run_history
 from geo_resources.database import Database
 from geo_resources.retention import Retention, days_before
 
@@ -115,14 +120,17 @@ def _retain_rows(
 ) -> Counts:
     evidence = days_before(now, policy.evidence_days)
     messages = days_before(now, policy.messages_days)
+    gone = days_before(now, policy.gone_days)
     with database.transaction() as connection:
         counts = {
             "ledger rows trimmed": ledger_history.count_forgettable(
                 connection, evidence
             ),
             "messages deleted": message_history.count_messages(connection, messages),
+            "closed giants forgotten": giants.count_closed(connection, gone),
         }
         if apply:
+            giants.forget_closed(connection, gone)
             message_history.delete_messages(connection, messages)
     if apply:
         _until_none(database, partial(_forget, before=evidence))
@@ -149,13 +157,22 @@ def _retain_keys(  # noqa: PLR0913
     *,
     apply: bool,
 ) -> Counts:
-    counts = {"partitions of deleted files": 0, "partitions of finished files": 0}
+    counts = {
+        "partitions of deleted files": 0,
+        "partitions of finished files": 0,
+        "partitions of finished tiles": 0,
+    }
     for dataset in datasets:
         spare = spare_keys(instance, database, dataset, policy, now)
         gone, finished = len(spare.gone), len(spare.finished)
         if apply:
             gone = drop_keys(instance, database, dataset, spare.gone)
             finished = drop_keys(instance, database, dataset, spare.finished)
+        tile_keys = spare_tile_keys(instance, database, dataset, policy, now)
+        tiles = len(tile_keys)
+        if apply:
+            tiles = drop_tile_keys(instance, dataset, tile_keys)
+        counts["partitions of finished tiles"] += tiles
         counts["partitions of deleted files"] += gone
         counts["partitions of finished files"] += finished
     return counts

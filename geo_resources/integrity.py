@@ -180,7 +180,7 @@ ORDER BY 4 LIMIT %(most)s
 def sampled_files(
     connection: "Connection", low: float, high: float, salt: str
 ) -> list[Stored]:
-    """Files of a share of all items, with their checksums.
+    """Files of a share of all items, and a share of all tiles, with their checksums.
 
     Args:
         connection: in a transaction.
@@ -192,7 +192,8 @@ def sampled_files(
 
     bound = {"low": low, "high": high, "salt": salt}
     with connection.cursor(row_factory=class_row(Stored)) as cursor:
-        return cursor.execute(_SAMPLED_FILES, bound).fetchall()
+        items = cursor.execute(_SAMPLED_FILES, bound).fetchall()
+        return items + cursor.execute(_SAMPLED_TILES, bound).fetchall()
 
 
 # A number below 2^31 of the row and the salt: the same files all day, others tomorrow.
@@ -212,6 +213,27 @@ WHERE l.status <> 'running' AND asset ? 'file:checksum' AND EXISTS (
     AND (hashtextextended(%(salt)s || l.id, 0) & 2147483647)
         < %(high)s::float8 * 2147483648
 ORDER BY l.id, 4
+"""
+
+# Tiles are in no item: their checksums are with their facts. Each is sampled by itself,
+# for a giant's tiles are too many to be read on one day.
+_SAMPLED_TILES = """
+SELECT g.dataset, g.container, g.blob, p ->> 'href' AS href,
+    cog ->> 'sha256' AS checksum
+FROM ops.giants AS g
+JOIN ops.ledger AS l ON l.id = g.ledger_id
+JOIN ops.giant_tiles AS t ON t.giant_id = g.id
+CROSS JOIN jsonb_each(t.facts -> 'cogs') AS each (tier, cog)
+JOIN jsonb_array_elements(l.products) AS p ON p ->> 'kind' = 'tile'
+    AND p ->> 'tier' = tier
+    AND strpos(p ->> 'href', g.digest || '/r' || lpad(t.tile_row::text, 5, '0')
+        || '_c' || lpad(t.tile_column::text, 5, '0') || '/') > 0
+WHERE g.state = 'done' AND l.status <> 'running' AND t.state = 'made'
+    AND (hashtextextended(%(salt)s || t.id, 0) & 2147483647)
+        >= %(low)s::float8 * 2147483648
+    AND (hashtextextended(%(salt)s || t.id, 0) & 2147483647)
+        < %(high)s::float8 * 2147483648
+ORDER BY t.id, 4
 """
 
 

@@ -13,6 +13,7 @@ from samples.island import Grid, fractal, smoothstep
 
 SIZE: Final = 1280  # pixels along an edge
 PIXEL_M: Final = 0.5
+SURVEY: Final = 900  # pixels of each photograph of a survey
 ROTATION_DEG: Final = 17.0
 SHARE: Final = 0.79  # of the edge that the photograph covers, before it is turned
 _SEED: Final = 20240617
@@ -43,6 +44,14 @@ def orthophoto() -> NDArray[np.uint8]:
     row, col, inside = _camera_grid()
     turned = picture[row, col] * inside[..., None]
     return np.ascontiguousarray(np.moveaxis(turned, -1, 0))
+
+
+def survey() -> NDArray[np.uint8]:
+    """Four photographs side by side, mirrored at their edges: (3, 1800, 1800)."""
+    picture = _picture(np.random.default_rng(_SEED))[:SURVEY, :SURVEY]
+    upper = np.concatenate([picture, picture[:, ::-1]], axis=1)
+    whole = np.concatenate([upper, upper[::-1]])
+    return np.ascontiguousarray(np.moveaxis(whole, -1, 0))
 
 
 def _camera_grid() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 EXPECTED: Final[dict[str, str]] = {
     "samples/aerial/valley_20240617.tif": "accepted",
     "samples/elevation/island_dem.tif": "accepted",
+    "samples/giant/valley_survey_20240618.tif": "accepted",
     "samples/elevation/jacksboro_fault_srtm.tif": "accepted",
     "samples/landcover/island_landcover_2024.tif": "accepted",
     "samples/satellite/bahamas_landsat7.tif": "accepted",
@@ -110,6 +111,24 @@ def write_orthophoto() -> bytes:
         photometric="rgb",
         compress="lzw",  # strips, as aerial surveys deliver it
         finish=finish,
+    )
+
+
+def write_survey() -> bytes:
+    """RGB of more than a megapixel: what the dataset `demo_giants` cuts."""
+
+    def finish(image: DatasetWriter) -> None:
+        image.update_tags(**{_DATE_TAG: "2024:06:18 09:15:00"})
+
+    east, south = 880 * island.PIXEL_M, 780 * island.PIXEL_M
+    return _geotiff(
+        orthophoto.survey(),
+        transform=from_origin(
+            WEST_M + east, NORTH_M - south, orthophoto.PIXEL_M, orthophoto.PIXEL_M
+        ),
+        photometric="rgb",
+        finish=finish,
+        **_DEFLATE,
     )
 
 
@@ -206,6 +225,7 @@ def write_reference() -> bytes:
 
 _WRITERS: Final[dict[str, Callable[[], bytes]]] = {
     "valley_20240617.tif": write_orthophoto,
+    "valley_survey_20240618.tif": write_survey,
     "island_multispectral_20240710.tif": write_multispectral,
     "island_dem.tif": write_dem,
     "island_landcover_2024.tif": write_land_cover,

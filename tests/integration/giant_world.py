@@ -45,6 +45,11 @@ class GiantWorld(VectorWorld):
         self.settle(blob)
 
     @property
+    def instance(self) -> dg.DagsterInstance:
+        """Keeps partitions and runs."""
+        return self._instance
+
+    @property
     def storage(self) -> Storage:
         """Where files lie."""
         found = self.resources["storage"]

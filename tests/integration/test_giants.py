@@ -1,26 +1,33 @@
 """Giants from bronze to the catalogue: tiles by many runs, one item, no half state."""
 
-import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
+import dagster as dg
 import pystac
 import pytest
 import rasterio
 
 from geo_assets.naming import item_id
-from geo_resources import pgstac
+from geo_resources import giant_tiles, ledger, pgstac
+from sensors.tiles import request_tiles
 from tests.integration.giant_world import giant_world
 
 pytestmark = pytest.mark.integration
-BLOB = "scenes/big.tif"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def world(cluster):
+    """One world for all: a test has a blob of its own, and leaves nothing to do."""
     with giant_world(cluster) as world:
         yield world
 
 
-def item_of(world, blob=BLOB):
+def key(thing):
+    return dg.AssetKey(["giants", thing])
+
+
+def item_of(world, blob):
     with world.database.transaction() as connection:
         return pgstac.get_item(connection, "giants", item_id(blob))
 
@@ -29,10 +36,142 @@ def local(href):
     return href.removeprefix("file://").replace("%40", "@")
 
 
-def test_a_giant_becomes_tiles_and_one_item(world):
-    world.put(BLOB)
+def below(world, blob):
+    """What lies in silver of a blob."""
+    stem = f"giants/{blob.removesuffix('.tif')}/"
+    return {n: data for n, data in world.stored().items() if n.startswith(stem)}
+
+
+def assert_accepted(world, blob):
+    """The row is accepted, owns all that lies in silver, and its pixels are there."""
+    row = world.rows()[blob]
+    assert (row["status"], row["message"]) == ("accepted", None)
+    owned = {one["href"] for one in row["products"] if "href" in one}
+    assert owned == {world.storage.href("silver", name) for name in below(world, blob)}
+    item = pystac.Item.from_dict(item_of(world, blob))
+    with (
+        rasterio.open(world.bronze / blob) as source,
+        rasterio.open(local(item.assets["analysis"].href)) as mosaic,
+    ):
+        assert (mosaic.read() == source.read()).all()
+        assert mosaic.transform == source.transform
+    return item
+
+
+def test_a_giant_becomes_tiles_and_one_item_that_can_be_taken_back(world):
+    blob = "scenes/big.tif"
+    world.put(blob)
     world.put("scenes/small.tif", seed=2, width=700)
+    world.plan()
+    row = world.rows()[blob]
+    assert (row["status"], row["products"]) == ("pending", [])
+    assert row["message"] == "waits for its tiles: 0 of 9"
+    assert world.events("tile_plan")[0].metadata["tiles"].value == 9
+
     rows = world.work()
-    assert {blob: row["status"] for blob, row in rows.items()} == {
-        BLOB: "accepted", "scenes/small.tif": "accepted",
+    assert {row["status"] for row in rows.values()} == {"accepted"}
+    item = assert_accepted(world, blob)
+    states = [tile["state"] for tile in world.tiles().values()]
+    assert states == ["made"] * 8 + ["empty"]
+    assert not world.ask("SELECT href FROM ops.deletions")
+    assert len(world.events("tile")) == 9
+    assert world.events("mosaic")[0].metadata["empty tiles"].value == 1
+    assert world.events("cog_analysis")[0].partition == blob
+    assert world.ask_checks(key("cog_analysis"), blob) == {
+        "cog_valid": True, "pixels_identical": True,
     }  # fmt: skip
+
+    before, tile = below(world, blob), world.tiles()[1, 1]
+    assert world.by_hand("tile", tile["partition_key"])  # one alone: the same again
+    assert below(world, blob) == before
+    assert world.tiles()[1, 1]["run_id"] != tile["run_id"]
+    assert assert_accepted(world, blob).to_dict() == item.to_dict()
+
+    name = next(n for n in before if n.endswith("r00001_c00001/analysis.tif"))
+    (world.silver / name).unlink()  # found by the next mosaic, and made again alone
+    with world.database.transaction() as connection:
+        giant_tiles.refresh(connection, world.rows()[blob]["id"])
+    world.work()
+    assert_accepted(world, blob)
+    assert below(world, blob)[name] == before[name]
+
+    world.unpublish(blob)
+    world.work()
+    assert (below(world, blob), item_of(world, blob)) == ({}, None)
+    assert world.giants()[-1]["state"] == "closed"
+    assert world.rows()[blob]["status"] == "ignored"
+
+
+def test_dead_runs_and_two_sensors_change_nothing(world):
+    blob = "scenes/killed.tif"
+    world.put(blob, seed=3)
+    world.plan()
+    keys = [tile["partition_key"] for tile in world.tiles().values()]
+    with world.database.transaction() as connection:
+        held = giant_tiles.claim(connection, "giants", keys[:3], "dead")
+        name = "giants/scenes/killed/@tiles/stray.tif"
+        giant_tiles.intend(connection, held[0], [world.storage.href("silver", name)])
+    world.storage.put_bytes("silver", name, b"half")
+    assert world.sweep()["tiles of dead runs released"] == 3
+    assert name in world.stored()  # while tiles are made nothing of theirs is swept
+
+    def ask():
+        return [*request_tiles(world.instance, world.database)]
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [one.result() for one in (pool.submit(ask), pool.submit(ask))]
+    (request,) = [one for found in asked for one in found]
+    world.run(request)
+    assert {tile["state"] for tile in world.tiles().values()} == {"made", "empty"}
+
+    with world.database.transaction() as connection:  # a mosaic that dies, too
+        assert ledger.claim(connection, "giants", [blob], "dead", datetime.now(UTC))
+    world.sweep()
+    world.work()
+    assert_accepted(world, blob)
+
+
+def test_a_blob_that_changes_meanwhile_leaves_nothing_of_the_old_one(world):
+    blob = "scenes/changed.tif"
+    world.put(blob, seed=4)
+    world.plan()
+    old, tiles = world.giants()[-1], world.tiles()
+    assert world.requests("tiles")  # that run never comes
+    assert world.by_hand("tile", tiles[0, 0]["partition_key"])
+    assert below(world, blob)
+    world.put(blob, seed=5)
+    world.work()
+    assert_accepted(world, blob)
+    assert not [name for name in below(world, blob) if old["digest"] in name]
+    states = {one["digest"]: one["state"] for one in world.giants()}
+    assert states[old["digest"]] == "closed"
+    world.by_hand("tile", tiles[0, 1]["partition_key"])  # nobody waits for it
+    assert not [name for name in below(world, blob) if old["digest"] in name]
+
+    accepted = assert_accepted(world, blob)
+    world.put(blob, seed=6)  # of an accepted one: readers see old, then new
+    world.plan()
+    assert item_of(world, blob) == accepted.to_dict()
+    with rasterio.open(local(accepted.assets["analysis"].href)) as mosaic:
+        assert mosaic.read(window=((0, 9), (0, 9))).any()
+    world.work()
+    assert assert_accepted(world, blob).assets["analysis"].href != (
+        accepted.assets["analysis"].href
+    )
+
+
+def test_a_damaged_tile_rejects_its_file_and_all_of_it_goes(world):
+    blob = "scenes/damaged.tif"
+    world.put(blob, seed=7, blockxsize=128, blockysize=128)
+    with rasterio.open(world.bronze / blob) as dataset:  # a block that none samples
+        place = int(dataset.get_tag_item("BLOCK_OFFSET_7_7", "TIFF", bidx=1))
+    data = bytearray((world.bronze / blob).read_bytes())
+    data[place : place + 64] = bytes(64)
+    (world.bronze / blob).write_bytes(data)
+    world.settle(blob)
+    row = world.work()[blob]
+    assert (row["status"], row["code"], row["products"]) == ("rejected", "CORRUPT", [])
+    assert row["evidence"]["tile"].endswith("/r00001_c00001")
+    assert (below(world, blob), item_of(world, blob)) == ({}, None)
+    assert world.giants()[-1]["state"] == "closed"
+    assert not world.requests("tiles")
