@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from raster_task import raster_task
 
 if TYPE_CHECKING:
-    from geo_assets.raster.giant import GiantPlan
-    from geo_assets.raster.mosaic import MadeTile
+    from geo_assets.raster.giant import GiantPlan, MadeTile
 
 SILVER = "silver"  # below the work folder
 
@@ -69,7 +68,7 @@ def make_one(
 ) -> "MadeTile":
     """One tile, in a process of the pool."""
     from geo_assets.naming import tile_folder
-    from geo_assets.raster.mosaic import MadeTile
+    from geo_assets.raster.giant import MadeTile
     from geo_assets.raster.tile import TileTask, make_tile
 
     row, column = place

@@ -126,6 +126,14 @@ class TileFacts(Facts):
     crcs: tuple[int, ...] = ()
 
 
+class MadeTile(Facts):
+    """A tile, and what it became."""
+
+    row: int
+    column: int
+    facts: TileFacts
+
+
 class GiantFacts(Facts):
     """What a giant raster became.
 

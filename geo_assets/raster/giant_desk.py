@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from geo_assets.raster.facts import RasterResult, RasterTask
-    from geo_assets.raster.giant import GiantPlan
-    from geo_assets.raster.mosaic import MadeTile
+    from geo_assets.raster.giant import GiantPlan, MadeTile
 
 BuildTask = Callable[[LedgerRow, Fetched, Path, int], "RasterTask"]
 
@@ -169,8 +168,7 @@ class GiantDesk:
         return {stage: self._lineage.version(stage, row.etag) for stage in stages}
 
     def _tiles(self, giant: Giant) -> dict[int, "MadeTile"]:
-        from geo_assets.raster.giant import TileFacts
-        from geo_assets.raster.mosaic import MadeTile
+        from geo_assets.raster.giant import MadeTile, TileFacts
 
         with self._database.transaction() as connection:
             made = giants.made_tiles(connection, giant.id)

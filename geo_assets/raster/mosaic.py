@@ -7,11 +7,9 @@ there is no seam. What must stay out: Dagster, storage, the database.
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,6 @@ from pydantic import BaseModel, ConfigDict
 from geo_assets.naming import OVERVIEW, TILE_LIST, mosaic_file, tile_folder
 from geo_assets.raster.blocks import Work
 from geo_assets.raster.chain import CogCheckError
-from geo_assets.raster.checksum import block_checksum, combined_checksum
 from geo_assets.raster.cog import join_files
 from geo_assets.raster.depict import depict
 from geo_assets.raster.facts import (
@@ -33,14 +30,14 @@ from geo_assets.raster.facts import (
     RasterTask,
 )
 from geo_assets.raster.gdal_env import gdal_env, rasterio_is_quiet
-from geo_assets.raster.giant import GiantFacts, GiantPlan, TileFacts
+from geo_assets.raster.giant import GiantFacts, GiantPlan, MadeTile
 from geo_assets.raster.grid import BLOCK, Level, pyramid_levels
 from geo_assets.raster.item_facts import describe
+from geo_assets.raster.merged import merged_statistics, whole_checksum
 from geo_assets.raster.outcome import build_work
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.source import Grid, Raster, read_block, stored_dtype, window_at
 from geo_assets.raster.spool import Spool
-from geo_assets.raster.statistics import BandStatistics, Buckets, Counts, Moments
 from geo_assets.raster.stream import Pass
 from geo_assets.raster.tiers import Tier
 from geo_assets.raster.tile import blank_block, halved
@@ -49,16 +46,6 @@ from geo_assets.raster.validity import Block
 from geo_assets.raster.verify import CogReport, verify_cog
 from geo_assets.raster.vrt import Placed, write_vrt
 from geo_assets.sensing.read import read_sensing
-
-
-class MadeTile(BaseModel):
-    """A tile, and what it became."""
-
-    model_config = ConfigDict(frozen=True)
-
-    row: int
-    column: int
-    facts: TileFacts
 
 
 class MosaicTask(BaseModel):
@@ -217,7 +204,7 @@ def _whole(
         merged_statistics([one.facts for one in mosaic.tiles], band, pixels)
         for band in range(plan.profile.count)
     )
-    checksum = whole_checksum(mosaic)
+    checksum = whole_checksum(plan, mosaic.tiles)
     _write_index(task.work / mosaic_file(TILE_LIST), mosaic)
     cogs = {}
     for tier, path in paths.items():
@@ -340,81 +327,3 @@ def _facts(
         versions=task.versions,
         giant=giant,
     )
-
-
-def merged_statistics(
-    tiles: Sequence[TileFacts], band: int, pixels: int
-) -> BandStatistics | None:
-    """Statistics of a band of the whole; of `pixels` pixels.
-
-    Counts, extremes and histogram are exact; mean and deviation to rounding.
-    """
-    whole: Moments | None = None
-    for tile in tiles:
-        known = tile.statistics[band] if band < len(tile.statistics) else None
-        if known is not None:
-            part = _moments(known)
-            whole = part if whole is None else whole.merged(part)
-    return None if whole is None else whole.statistics(pixels)
-
-
-def _moments(known: BandStatistics) -> Moments:
-    histogram = known.histogram
-    counts: Counts = np.asarray(histogram.buckets, np.int64)
-    width = (histogram.max - histogram.min) / len(counts)
-    k = math.frexp(width)[1] - 1  # a power of two
-    first = math.floor(math.ldexp(histogram.min, -k))
-    deviation = known.stddev**2 * known.count
-    return Moments(
-        known.count,
-        known.minimum,
-        known.maximum,
-        known.mean,
-        deviation,
-        Buckets(k, first, counts),
-    )
-
-
-def whole_checksum(mosaic: MosaicTask) -> str | None:
-    """Checksum of all pixels (see `checksum.py`), from those of the tiles' blocks.
-
-    The same as that of one file with all pixels. None if tiles overlap.
-    """
-    plan = mosaic.plan
-    grid, profile = plan.grid, plan.profile
-    if grid.overlap:
-        return None
-    found = {
-        (one.row, one.column): (
-            _blank_crcs(plan, grid.core(one.row, one.column))
-            if one.facts.empty
-            else one.facts.crcs
-        )
-        for one in mosaic.tiles
-    }
-    crcs: list[int] = []
-    per_tile = grid.size // BLOCK
-    for row in range(Level(grid.width, grid.height).rows):
-        for column in range(grid.columns):
-            place = row // per_tile, column
-            across = Level(*grid.core(*place)[2:]).columns
-            start = row % per_tile * across
-            crcs += found[place][start : start + across]
-    return combined_checksum(
-        (grid.height, grid.width, profile.count), profile.dtype, crcs
-    )
-
-
-def _blank_crcs(plan: GiantPlan, core: Box) -> list[int]:
-    """Checksums of the blocks of an empty tile."""
-    known: dict[tuple[int, int], int] = {}
-    stored = stored_dtype(plan.profile.dtype)
-    sizes = []
-    for top, left in product(range(0, core.height, BLOCK), range(0, core.width, BLOCK)):
-        size = min(BLOCK, core.height - top), min(BLOCK, core.width - left)
-        if size not in known:
-            shape = (*size, plan.profile.count)
-            block = blank_block(shape, stored, plan.validity)
-            known[size] = block_checksum(block.pixels, block.mask)
-        sizes.append(size)
-    return [known[size] for size in sizes]

@@ -37,6 +37,7 @@ BOUNDARIES = {  # of geo_assets/<kind>/: where stages meet Dagster and the servi
     "bureau",
     "checks",
     "desk",
+    "giant_desk",
     "load",
     "products",
     "queries",
@@ -44,6 +45,8 @@ BOUNDARIES = {  # of geo_assets/<kind>/: where stages meet Dagster and the servi
     "recheck",
     "report",
     "specs",
+    "tile_assets",
+    "tile_desk",
     "verdict",
 }
 IMPURE = ("dagster", "azure", "sqlalchemy", "geo_resources", "sensors", "geo_cli")

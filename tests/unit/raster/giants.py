@@ -9,8 +9,8 @@ from geo_assets.catalog.stac import SourceBlob
 from geo_assets.contract import RasterContract
 from geo_assets.naming import mosaic_file, tile_folder
 from geo_assets.raster.facts import RasterFacts, RasterTask
-from geo_assets.raster.giant import GiantPlan, survey
-from geo_assets.raster.mosaic import MadeTile, MosaicTask, process_mosaic
+from geo_assets.raster.giant import GiantPlan, MadeTile, survey
+from geo_assets.raster.mosaic import MosaicTask, process_mosaic
 from geo_assets.raster.tiers import Tier
 from geo_assets.raster.tile import SEED, TileTask, make_tile
 
