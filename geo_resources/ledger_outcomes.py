@@ -56,7 +56,12 @@ _FIND_FIRST = """
 SELECT id, blob FROM ops.ledger
 WHERE dataset = %(dataset)s AND sha256 = %(sha256)s
     AND id <> %(id)s AND blob <> %(blob)s
-    AND status IN ('running', 'accepted', 'failed')
+    AND (status IN ('running', 'accepted', 'failed') OR (
+        status = 'pending' AND EXISTS ( -- a giant that waits for its tiles
+            SELECT FROM ops.giants AS g
+            WHERE g.ledger_id = ledger.id AND g.state = 'open'
+        )
+    ))
 ORDER BY status = 'accepted' DESC, id
 LIMIT 1
 """

@@ -38,9 +38,14 @@ def connect(platform: Platform) -> psycopg.Connection:
     return psycopg.connect(url, autocommit=True)
 
 
-def wait_for(stage: Look, platform: Platform, connection: psycopg.Connection) -> None:
+def wait_for(
+    stage: Look,
+    platform: Platform,
+    connection: psycopg.Connection,
+    seconds: float = PATIENCE_SECONDS,
+) -> None:
     """Look again and again until something is seen."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not stage(platform, connection):
         assert time.monotonic() < deadline, f"never came to {stage.__name__}"
         time.sleep(0.02)

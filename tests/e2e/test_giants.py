@@ -20,23 +20,28 @@ def a_tile_is_made(_platform, connection):
     return bool(connection.execute(MADE).fetchall())
 
 
-def test_a_killed_giant_goes_on_with_the_tiles_that_are_left():
+@pytest.fixture
+def platform():
     with temporary_home() as home:
         platform = Platform(home, {})
         platform.strata("up")
-        tiled = {"tiled": True, "blockxsize": 512, "blockysize": 512}
-        write_raster(platform.container("bronze") / BLOB, size=3500, **tiled)
-        running = platform.start("run", "--until-idle")
-        with connect(platform) as connection:
-            wait_for(a_tile_is_made, platform, connection)
-            os.kill(worker_pid(platform), signal.SIGKILL)
-            before = dict(connection.execute(MADE).fetchall())
-            assert running.wait(RUN_SECONDS) == 0
-            after = dict(connection.execute(MADE).fetchall())
-        assert before.items() <= after.items()  # not made again
-        assert len(before) < len(after) == 16
-        assert_whole(platform)
+        yield platform
         platform.strata("down")
+
+
+def test_a_killed_giant_goes_on_with_the_tiles_that_are_left(platform):
+    tiled = {"tiled": True, "blockxsize": 512, "blockysize": 512}
+    write_raster(platform.container("bronze") / BLOB, size=3500, **tiled)
+    running = platform.start("run", "--until-idle")
+    with connect(platform) as connection:
+        wait_for(a_tile_is_made, platform, connection, RUN_SECONDS)
+        os.kill(worker_pid(platform), signal.SIGKILL)
+        before = dict(connection.execute(MADE).fetchall())
+        assert running.wait(RUN_SECONDS) == 0
+        after = dict(connection.execute(MADE).fetchall())
+    assert before.items() <= after.items()  # not made again
+    assert len(before) < len(after) == 16
+    assert_whole(platform)
 
 
 def assert_whole(platform: Platform) -> None:

@@ -1,7 +1,10 @@
 """Giants from bronze to the catalogue: tiles by many runs, one item, no half state."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import pystac
@@ -9,9 +12,16 @@ import pytest
 import rasterio
 
 from geo_assets.naming import item_id
+from geo_assets.raster.gdal_env import gdal_env
+from geo_assets.raster.tile import TileTask, make_tile
 from geo_resources import giant_tiles, ledger, pgstac
+from geo_resources.fingerprint import sha256_of
+from geo_resources.storage import Storage
 from sensors.tiles import request_tiles
+from tests.conftest import AZURITE_ACCOUNT
 from tests.integration.giant_world import giant_world
+from tests.unit.raster.giants import contract_of, make_giant
+from tests.unit.raster.rasters import pixels_of, write_raster
 
 pytestmark = pytest.mark.integration
 
@@ -68,8 +78,13 @@ def test_a_giant_becomes_tiles_and_one_item_that_can_be_taken_back(world):
     assert row["message"] == "waits for its tiles: 0 of 9"
     assert world.events("tile_plan")[0].metadata["tiles"].value == 9
 
-    rows = world.work()
-    assert {row["status"] for row in rows.values()} == {"accepted"}
+    world.put("scenes/copy.tif")  # while the tiles of its like are to be made
+    statuses = {name: row["status"] for name, row in world.work().items()}
+    assert statuses == {
+        blob: "accepted",
+        "scenes/small.tif": "accepted",
+        "scenes/copy.tif": "duplicate",
+    }
     item = assert_accepted(world, blob)
     states = [tile["state"] for tile in world.tiles().values()]
     assert states == ["made"] * 8 + ["empty"]
@@ -95,6 +110,7 @@ def test_a_giant_becomes_tiles_and_one_item_that_can_be_taken_back(world):
     assert_accepted(world, blob)
     assert below(world, blob)[name] == before[name]
 
+    world.unpublish("scenes/copy.tif")
     world.unpublish(blob)
     world.work()
     assert (below(world, blob), item_of(world, blob)) == ({}, None)
@@ -175,3 +191,35 @@ def test_a_damaged_tile_rejects_its_file_and_all_of_it_goes(world):
     assert (below(world, blob), item_of(world, blob)) == ({}, None)
     assert world.giants()[-1]["state"] == "closed"
     assert not world.requests("tiles")
+
+
+def test_tiles_are_read_and_mosaics_are_shown_in_place_on_azure(azurite, tmp_path):
+    storage = Storage(url=f"az://{AZURITE_ACCOUNT}", connection_string=azurite)
+    container, folder = f"giants-{uuid4().hex}", "d/big/@tiles/0123456789abcdef"
+    storage.ensure_containers([container])
+    pixels = pixels_of("uint16", (2, 1100, 1100))
+    tiled = {"tiled": True, "blockxsize": 256, "blockysize": 256}
+    source = write_raster(tmp_path / "big.tif", pixels, compress="deflate", **tiled)
+    giant = make_giant(source, tmp_path / "tiles", contract_of(512))
+    blob = storage.upload(container, "in/big.tif", source)
+    for name, data in giant.files().items():
+        storage.put_bytes(container, f"{folder}/{name}", data)
+
+    digest = sha256_of(storage, container, blob.name, blob.size_bytes, blob.etag)
+    assert digest == hashlib.sha256(source.read_bytes()).hexdigest()
+    remote = storage.gdal(container, blob.name)
+    work = tmp_path / "work"
+    work.mkdir()
+    task = TileTask(
+        source=Path(remote.path), options=remote.options, plan=giant.plan,
+        row=1, column=2, work=work, threads=1,
+    )  # fmt: skip
+    for name, path in make_tile(task).files.items():
+        made = giant.files()[f"r00001_c00002/{name}.tif"]
+        assert path.read_bytes() == made
+    mosaic = storage.gdal(container, f"{folder}/analysis.vrt")
+    with (
+        rasterio.Env(**{**gdal_env(), **mosaic.options}),
+        rasterio.open(mosaic.path) as vrt,
+    ):
+        assert (vrt.read() == pixels).all()

@@ -70,7 +70,6 @@ def test_the_example_of_the_design_is_a_dataset_by_yaml_alone(project):
     contracts = {one.name: one for one in read_contracts(project)}
     assert set(contracts) == {"rasters", "flood_depth"}
     assert contracts["flood_depth"].wanted_tiers == ("visualization", "analysis")
-    assert contracts["flood_depth"].inactive == ("tile",)
 
 
 def test_a_dataset_has_its_assets_checks_and_job():
