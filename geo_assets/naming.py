@@ -19,6 +19,7 @@ INVENTORIES = "_inventory"  # folder in gold; no dataset is called so
 _SAFE = frozenset("-_.~ ()+@=!")
 _DIGEST_CHARACTERS = 16
 OVERVIEW, TILE_LIST = "_overview", "tiles"  # parts of a mosaic: behind a tier; all
+SEED = "seed"  # of a tile, halved into one block: of these the overviews grow
 _TILES = "@tiles"  # no folder of a stem is called so: there `@` is `%40`
 _TILE_KEY = re.compile(r"@([0-9a-f]{16})/r([0-9]{5})_c([0-9]{5})")
 _TABLE_WORDS, _TABLE_DIGEST = 45, 8  # characters; leaves room for `_polygon`

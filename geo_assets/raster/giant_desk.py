@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import Lineage
-from geo_assets.naming import giant_name, tile_folder, tile_key
-from geo_assets.raster.products import MOSAIC_NAMES, SEED, SILVER, part_name, tile_name
+from geo_assets.naming import SEED, giant_name, tile_folder, tile_key
+from geo_assets.raster.products import MOSAIC_NAMES, SILVER, part_name, tile_name
 from geo_assets.raster.specs import COG, TILE_PLAN, file_specs
 from geo_assets.verdicts import Verdicts, usable_name
 from geo_resources import giants
@@ -80,7 +80,14 @@ class GiantDesk:
         return _planned(plan, self._digest(row, plan))
 
     def _is_anew(self, row: LedgerRow, giant: Giant) -> bool:
-        """Whether tiles are made again that are there: by hand, or for a repair."""
+        """Whether tiles are made again that are there: by hand, or for a repair.
+
+        Or because the dataset wants a tier by now that they do not have.
+        """
+        plan = giant.plan["tiers"]
+        settled = {one["tier"] for one in (*plan["recipes"], *plan["skipped"])}
+        if not settled.issuperset(self._contract.wanted_tiers):
+            return True
         if giant.state != "done":
             return False
         if row.was in {"pending", "running"}:

@@ -24,7 +24,6 @@ ITEM, THUMBNAIL = "item", "thumbnail"
 FILE_NAMES = {ITEM: "item.json", THUMBNAIL: "thumbnail.webp"}
 PRODUCT_NAMES = (*TIERS, THUMBNAIL, ITEM)
 MOSAIC_NAMES = (*PRODUCT_NAMES, *(tier + OVERVIEW for tier in TIERS), TILE_LIST)
-SEED = "seed"  # of a tile, for the overview of the whole
 
 
 def product_name(dataset: str, blob: str, name: str) -> str:

@@ -18,6 +18,7 @@ import rasterio
 from affine import Affine
 from pydantic import BaseModel, ConfigDict, Field
 
+from geo_assets.naming import SEED
 from geo_assets.raster.blocks import Work
 from geo_assets.raster.chain import CogCheckError
 from geo_assets.raster.cog import join_files
@@ -34,7 +35,6 @@ from geo_assets.raster.tiling import Box
 from geo_assets.raster.validity import Block, Validity
 from geo_assets.raster.verify import verify_cog
 
-SEED = "seed"  # of the overview of the whole: the tile, halved into one block
 SEED_LEVEL = 3  # of deflate
 
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from geo_assets.catalog.stac import SourceBlob
 from geo_assets.contract import RasterContract
-from geo_assets.naming import mosaic_file, tile_folder
+from geo_assets.naming import SEED, mosaic_file, tile_folder
 from geo_assets.raster.facts import RasterFacts, RasterTask
 from geo_assets.raster.giant import GiantPlan, MadeTile, survey
 from geo_assets.raster.mosaic import MosaicTask, process_mosaic
 from geo_assets.raster.tiers import Tier
-from geo_assets.raster.tile import SEED, TileTask, make_tile
+from geo_assets.raster.tile import TileTask, make_tile
 
 MOMENT = datetime(2025, 6, 1, tzinfo=UTC)
 
