@@ -20,11 +20,15 @@ from geo_assets.contract_quality import Quality
 from geo_assets.contract_stac import STRICT, Stac
 
 TierName = Literal["visualization", "analysis", "archive"]
-TierChoice = Literal["visualization", "analysis", "archive", "both", "all"]
+TierChoice = Literal["visualization", "analysis", "archive", "both", "all", "none"]
 TIERS: tuple[TierName, ...] = ("visualization", "analysis", "archive")
 Aspect = Literal["bands", "dtype", "crs", "resolution"]
 ASPECTS: tuple[Aspect, ...] = ("bands", "dtype", "crs", "resolution")
-CHOICES: dict[str, tuple[TierName, ...]] = {"both": TIERS[:2], "all": TIERS}
+CHOICES: dict[str, tuple[TierName, ...]] = {
+    "both": TIERS[:2],
+    "all": TIERS,
+    "none": (),
+}
 DATASET_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # also an asset group and a STAC id
 TAKEN_NAMES = frozenset({"queries", "production"})
 TABLE_NAME = r"^[a-z][a-z0-9_]{0,47}$"  # leaves room for `_polygon` and our suffixes
@@ -181,7 +185,10 @@ class RasterContract(DatasetContract):
     """A dataset of rasters."""
 
     tiers: TierChoice | list[TierName] = "all"
-    """COGs to make: a list, or `both` (visualization, analysis), or `all`."""
+    """COGs to make: a list, or `both` (visualization, analysis), or `all`; `none` with
+    `bronze_items`: then files are only catalogued."""
+    bronze_items: bool = False
+    """Items show the file in bronze as well, as the asset `source`."""
     crs: str | None = None
     """Target CRS (EPSG:… or WKT) to warp to. Omitted: the source's own is kept."""
     tile: Tiling | None = None
@@ -215,6 +222,19 @@ class RasterContract(DatasetContract):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _something_is_made(self) -> Self:
+        if self.wanted_tiers:
+            return self
+        if not self.bronze_items:
+            message = "nothing would be made: say `bronze_items: true`, or tiers"
+            raise ValueError(message)
+        for name in ("crs", "tile", "h3"):
+            if getattr(self, name) is not None:
+                message = f"`{name}` is of the tiers, and there are none"
+                raise ValueError(message)
+        return self
+
     @property
     def wanted_tiers(self) -> tuple[TierName, ...]:
         """The tiers to make, in their canonical order."""
@@ -225,7 +245,7 @@ class RasterContract(DatasetContract):
     @property
     def makes(self) -> str:
         """The tiers."""
-        return ", ".join(self.wanted_tiers)
+        return ", ".join(self.wanted_tiers) or "items only"
 
 
 class Columns(Contract):

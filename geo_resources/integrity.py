@@ -118,6 +118,7 @@ JOIN ops.ledger AS l ON l.id = o.ledger_id
 JOIN pgstac.items AS i ON o.digest = ops.digest('item:' || i.collection || '/' || i.id)
 CROSS JOIN jsonb_each(i.content -> 'assets') AS each (name, asset)
 WHERE l.status <> 'running' AND asset ->> 'href' NOT LIKE 'postgresql:%%'
+    AND each.name <> 'source' -- the file in bronze: of that the ledger tells
     AND NOT EXISTS (
         SELECT FROM ops.product_owners AS owned
         WHERE owned.digest = ops.digest(asset ->> 'href')

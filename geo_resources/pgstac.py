@@ -180,7 +180,7 @@ WITH found AS (
 ), sizes AS (
     SELECT asset->'file:size' AS size
     FROM found, jsonb_each(content->'assets') AS each (name, asset)
-    WHERE jsonb_typeof(asset->'file:size') = 'number'
+    WHERE jsonb_typeof(asset->'file:size') = 'number' AND each.name <> 'source'
 )
 SELECT jsonb_build_object(
     'items', count(*),

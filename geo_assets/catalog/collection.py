@@ -30,6 +30,7 @@ ITEM_ASSETS: dict[str, dict[str, Any]] = {
         "roles": ["archive"],
     },
 }
+SOURCE = {"title": "The file as it arrived", "roles": ["source"]}
 THUMBNAIL = {"title": "Thumbnail", "type": "image/webp", "roles": ["thumbnail"]}
 
 
@@ -133,7 +134,8 @@ def _bbox(known: Aggregate) -> Bbox:
 def _item_assets(contract: DatasetContract) -> dict[str, dict[str, Any]]:
     if isinstance(contract, RasterContract):
         tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
-        return tiers | {"thumbnail": THUMBNAIL}
+        source = {"source": SOURCE} if contract.bronze_items else {}
+        return source | tiers | ({"thumbnail": THUMBNAIL} if tiers else {})
     return {"thumbnail": THUMBNAIL}  # its tables are named by themselves
 
 

@@ -27,6 +27,7 @@ from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.item_bands import measured_bands, shown_bands
 from geo_assets.raster.item_giant import VRT_MEDIA_TYPE, giant_assets, mosaic_fields
 from geo_assets.raster.item_grid import projection_fields, resolution_m
+from geo_assets.raster.item_raw import source_asset
 from geo_assets.raster.item_sensing import sensing_fields, sidecar_links
 from geo_assets.raster.product import Cog, TierPass
 from geo_assets.raster.tiers import Facts, Tier, TierOptions, plan_tiers
@@ -73,6 +74,7 @@ class ItemFacts(Facts):
         versions: data version of each tier, where it is known.
         giant: of a raster that was cut; `hrefs` then lead to mosaics.
         parts: hrefs of the other parts of such a mosaic, by name.
+        shows_source: whether the file in bronze is an asset, too.
     """
 
     item_id: str
@@ -90,6 +92,7 @@ class ItemFacts(Facts):
     sensing: Sensing = Sensing()
     sidecars: tuple[SidecarFacts, ...] = ()
     versions: dict[Tier, str] = Field(default={})
+    shows_source: bool = False
     giant: GiantFacts | None = None
     parts: dict[str, str] = Field(default={})
 
@@ -164,6 +167,8 @@ def _assets(facts: ItemFacts) -> dict[str, pystac.Asset]:
     }
     if facts.giant:
         assets |= giant_assets(facts.giant, facts.parts)
+    if facts.shows_source:
+        assets["source"] = source_asset(facts.source, facts.profile)
     if facts.thumbnail:
         assets["thumbnail"] = pystac.Asset(
             href=facts.thumbnail.href,

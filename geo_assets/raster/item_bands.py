@@ -57,6 +57,14 @@ def measured_bands(
     ]
 
 
+def stated_bands(profile: RasterProfile) -> list[dict[str, Any]]:
+    """Bands as the header states them; nobody has looked at their values."""
+    return [
+        _band(name, band, profile.dtype, band.nodata)
+        for name, band in zip(band_names(profile), profile.bands, strict=True)
+    ]
+
+
 def band_names(profile: RasterProfile) -> list[str]:
     """A name of its own for each band: its description, its colour or its number."""
     names: list[str] = []
@@ -74,20 +82,25 @@ def _measured_band(
     statistics: BandStatistics | None,
     resolution_m: float | None,
 ) -> dict[str, Any]:
-    common = next((n for n in (band.color, name.lower()) if n in COMMON_NAMES), None)
     nodata = band.nodata if cog.nodata is None else cog.nodata
+    known = {"raster:spatial_resolution": resolution_m}
+    fields = _band(name, band, cog.dtype, nodata) | _drop_missing(known)
+    return fields | _statistics_fields(statistics)
+
+
+def _band(name: str, band: Band, dtype: str, nodata: float | None) -> dict[str, Any]:
+    common = next((n for n in (band.color, name.lower()) if n in COMMON_NAMES), None)
     fields = {
         "name": name,
-        "data_type": DATA_TYPES.get(cog.dtype, cog.dtype),
+        "data_type": DATA_TYPES.get(dtype, dtype),
         "nodata": None if nodata is None else json_number(nodata),
         "unit": band.unit,
         "eo:common_name": common,
         "raster:scale": band.scale if band.scale != 1 else None,
         "raster:offset": band.offset or None,
         "raster:bits_per_sample": band.nbits,
-        "raster:spatial_resolution": resolution_m,
     }
-    return _drop_missing(fields | _statistics_fields(statistics))
+    return _drop_missing(fields)
 
 
 def _statistics_fields(found: BandStatistics | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from geo_assets.raster.facts import THUMBNAIL, RasterFacts, RasterTask
 from geo_assets.raster.footprint import Footprint
 from geo_assets.raster.item import ItemFacts, ThumbnailAsset, build_item
 from geo_assets.raster.product import TierPass
+from geo_assets.raster.raw import header_footprint, header_pass
 
 THUMBNAIL_MEDIA_TYPE = "image/webp"
 
@@ -29,6 +30,8 @@ def describe(
     """The STAC item of everything that exists by now, and what its schemas say."""
     made, outline = facts.tier_pass, facts.footprint
     missing = facts.missing_tiers(task.contract)
+    if not task.contract.wanted_tiers:
+        made, outline = header_pass(facts.profile), header_footprint(facts.profile)
     if made is None or outline is None or missing:
         names = ", ".join(f"cog_{tier}" for tier in missing) or "a COG tier"
         raise MissingStageError(f"materialise {names} of this file first, or with it")
@@ -51,6 +54,7 @@ def _item_facts(
         made=made,
         hrefs={tier: task.hrefs[tier] for tier in made.cogs},
         source=task.blob,
+        shows_source=task.contract.bronze_items,
         footprint=outline,
         time=resolve_time(
             task.contract.stac.datetime,

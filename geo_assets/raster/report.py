@@ -221,7 +221,7 @@ class Reporter:
             **_grid(facts),
             "bytes of all tiers": sum(cog.size_bytes for cog in facts.cogs.values()),
             "monthly cost USD of all tiers": readable(self._cost(facts)),
-            "valid %": round(100 * made.valid_fraction, 2) if made else 0.0,
+            **({"valid %": round(100 * made.valid_fraction, 2)} if made else {}),
             **completeness_of(item),
             **self._links(row, facts),
         }
