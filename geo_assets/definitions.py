@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,11 +12,12 @@ from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
 from geo_assets.contract import DatasetContract, RasterContract
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
-from geo_assets.gold.queries import build_query_defs, read_queries
+from geo_assets.gold.queries import Query, build_query_defs, read_queries
 from geo_assets.gold.recipes import kinds_of
 from geo_assets.integrity import build_integrity_asset
 from geo_assets.joins.recipes import wanted_of
-from geo_assets.naming import exports_job, statistics_job, tiles_job
+from geo_assets.naming import exports_job, tiles_job
+from geo_assets.naming_h3 import statistics_job
 from geo_assets.plan.assets import build_plan_asset
 from geo_assets.promotion.assets import build_promotion_defs
 from geo_assets.promotion.checks import check_keys_of
@@ -44,6 +46,9 @@ from sensors.promotions import build_promotions_sensor
 from sensors.schedules import build_schedules
 from sensors.statistics import build_statistics_sensor
 from sensors.tiles import build_tiles_sensor
+
+if TYPE_CHECKING:
+    from sensors.arrivals import Job
 
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
@@ -146,49 +151,11 @@ def build_defs(
     tree = load_tree(project)
     datasets = tree.build_defs()
     router = Router(contracts_of(tree))
-    containers = {one.source.container for one in router.contracts}
-    interval = settings.sensor_interval_seconds
-    arrivals = [
-        build_arrivals_sensor(
-            container,
-            router,
-            [*(datasets.jobs or ())],
-            settle=timedelta(seconds=settings.settle_seconds),
-            interval_seconds=interval,
-        )
-        for container in sorted(containers)
-    ]
-    unpublishing = {
-        one.name for one in router.contracts if one.on_delete == "unpublish"
-    }
-    tiling = tiling_datasets(router.contracts)
-    tile_jobs = [
-        one
-        for one in [*(datasets.jobs or ())]
-        if one.name in {tiles_job(dataset) for dataset in tiling}
-    ]
-    names = [one.name for one in router.contracts]
     queries = read_queries(project)
-    query_names = [one.name for one in queries]
-    exporting = {exports_job(one.name) for one in router.contracts if kinds_of(one)}
-    export_jobs = [one for one in [*(datasets.jobs or ())] if one.name in exporting]
-    joining = {statistics_job(one.dataset) for one in wanted_of(router.contracts)}
-    join_jobs = [one for one in [*(datasets.jobs or ())] if one.name in joining]
     platform = dg.Definitions(
-        assets=[
-            janitor_spec(),
-            build_retention_asset(names),
-            build_integrity_asset(),
-            build_inventory_asset(router.contracts),
-            build_plan_asset(router.contracts),
-            build_cost_asset(),
-        ],
+        assets=build_platform_assets(router.contracts),
         sensors=[
-            *arrivals,
-            build_janitor(interval, unpublishing, tiling),
-            *([build_tiles_sensor(tile_jobs, interval)] if tiling else []),
-            build_exports_sensor(router.contracts, query_names, export_jobs, interval),
-            build_statistics_sensor(router.contracts, join_jobs, interval),
+            *build_work_sensors(settings, router, datasets, queries),
             *build_message_sensors(settings, router, datasets),
         ],
         schedules=build_schedules(router.contracts, grids_of(tree)),
@@ -199,6 +166,58 @@ def build_defs(
     return dg.Definitions.merge(
         datasets, build_query_defs(queries), promotions, platform
     )
+
+
+def build_platform_assets(
+    contracts: Sequence[DatasetContract],
+) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets that are of no dataset."""
+    return [
+        janitor_spec(),
+        build_retention_asset([one.name for one in contracts]),
+        build_integrity_asset(),
+        build_inventory_asset(contracts),
+        build_plan_asset(contracts),
+        build_cost_asset(),
+    ]
+
+
+def build_work_sensors(
+    settings: Settings,
+    router: Router,
+    datasets: dg.Definitions,
+    queries: Sequence[Query],
+) -> list[dg.SensorDefinition]:
+    """The sensors that ask for runs, and the janitor."""
+    contracts, jobs = router.contracts, [*(datasets.jobs or ())]
+    interval = settings.sensor_interval_seconds
+
+    def named(names: set[str]) -> "list[Job]":
+        return [one for one in jobs if one.name in names]
+
+    arrivals = [
+        build_arrivals_sensor(
+            container,
+            router,
+            jobs,
+            settle=timedelta(seconds=settings.settle_seconds),
+            interval_seconds=interval,
+        )
+        for container in sorted({one.source.container for one in contracts})
+    ]
+    unpublishing = {one.name for one in contracts if one.on_delete == "unpublish"}
+    tiling = tiling_datasets(contracts)
+    tiles = named({tiles_job(dataset) for dataset in tiling})
+    exports = named({exports_job(one.name) for one in contracts if kinds_of(one)})
+    joins = named({statistics_job(one.dataset) for one in wanted_of(contracts)})
+    names = [one.name for one in queries]
+    return [
+        *arrivals,
+        build_janitor(interval, unpublishing, tiling),
+        *([build_tiles_sensor(tiles, interval)] if tiling else []),
+        build_exports_sensor(contracts, names, exports, interval),
+        build_statistics_sensor(contracts, joins, interval),
+    ]
 
 
 @dg.definitions

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from geo_cli.options import AsJson
 from geo_resources.settings import Settings
 
 stac = typer.Typer(
@@ -13,7 +14,6 @@ stac = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Collections = Annotated[
     list[str] | None, typer.Argument(help="Names of datasets; all if none is named.")
 ]

@@ -13,7 +13,7 @@ from geo_assets.contract import DatasetContract
 from geo_assets.grid_contract import HexGridContract
 from geo_assets.h3.specs import plan_runs
 from geo_assets.integrity import INTEGRITY
-from geo_assets.naming import grid_job
+from geo_assets.naming_h3 import grid_job
 from geo_assets.retention import RETENTION
 
 RETENTION_CRON = "17 3 * * *"  # UTC, when little arrives

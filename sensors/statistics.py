@@ -13,7 +13,8 @@ import dagster as dg
 from geo_assets.contract import DatasetContract
 from geo_assets.joins.recipes import wanted_of
 from geo_assets.liveness import BATCH_TAG, UNFINISHED
-from geo_assets.naming import files_partitions, statistics_job
+from geo_assets.naming import files_partitions
+from geo_assets.naming_h3 import statistics_job
 from geo_resources import cell_files, cell_tables, exports
 from geo_resources.cell_files import CellFile
 from geo_resources.database import Database

@@ -8,11 +8,7 @@ from posixpath import relpath
 from typing import Any
 
 from geo_assets.catalog.collection import STAC_VERSION
-from geo_assets.naming import (
-    STATIC_CATALOG,
-    static_collection_name,
-    static_item_name,
-)
+from geo_assets.naming import STATIC_CATALOG, static_collection_name, static_item_name
 
 JSON = "application/json"
 GEOJSON = "application/geo+json"

@@ -20,7 +20,7 @@ from geo_assets.h3.specs import (
 )
 from geo_assets.h3.verdict import checks_of, judge
 from geo_assets.liveness import WORKER_TAG, worker_tag
-from geo_assets.naming import grid_job
+from geo_assets.naming_h3 import grid_job
 from geo_assets.patience import Patience
 from geo_resources.breakers import Service
 from geo_resources.database import Database

@@ -16,7 +16,7 @@ from geo_assets.grid_contract import HexGridContract, Land, Region, Variant
 from geo_assets.h3.numbers import BASE_CELLS
 from geo_assets.h3.specs import grid_part
 from geo_assets.h3.verdict import Expected, expect_bases, judge, judge_neighbours
-from geo_assets.naming import grid_blob
+from geo_assets.naming_h3 import grid_blob
 from geo_assets.witness import Verdict
 from geo_resources import grids
 from geo_resources.database import Database

@@ -8,7 +8,7 @@ import dagster as dg
 
 from geo_assets.grid_contract import HexGridContract, Variant
 from geo_assets.h3.numbers import BASE_CELLS, count_of_earth, first_number
-from geo_assets.naming import grid_blob, grid_leaf, grid_root, grid_table
+from geo_assets.naming_h3 import grid_blob, grid_leaf, grid_root, grid_table
 from geo_resources.grids_model import GridPart
 
 CODE_VERSION = "1"  # bumped when the rows of a grid change

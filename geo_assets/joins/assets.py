@@ -17,7 +17,7 @@ from geo_assets.joins.desk import CellDesk
 from geo_assets.joins.recipes import CODE_VERSION, statistics_of, wanted_of
 from geo_assets.joins.report import Outcome, failure_of, materialization
 from geo_assets.liveness import BATCH_TAG, WORKER_TAG, worker_tag
-from geo_assets.naming import statistics_job, statistics_view
+from geo_assets.naming_h3 import statistics_job, statistics_view
 from geo_assets.partitions import BATCH_FILES
 from geo_assets.patience import Patience, first_line
 from geo_assets.specs import file_spec, key_of

@@ -17,7 +17,7 @@ from geo_assets.joins.recipes import (
     statistics_of,
     table_of,
 )
-from geo_assets.naming import shares_view, statistics_view
+from geo_assets.naming_h3 import shares_view, statistics_view
 from geo_resources import cell_features, cell_files, cell_tables, cell_views, exports
 from geo_resources.cell_files import KIND, CellFile, Noted
 from geo_resources.database import Database

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from geo_assets.contract import DatasetContract, RasterContract, VectorContract
 from geo_assets.contract_h3 import RasterStatistics, VectorStatistics
-from geo_assets.naming import amounts_table, moments_table
+from geo_assets.naming_h3 import amounts_table, moments_table
 from geo_resources.cell_files import KIND
 from geo_resources.cell_tables import FORMS, CellTable
 from geo_resources.exports import Wanted

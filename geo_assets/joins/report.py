@@ -7,7 +7,7 @@ import dagster as dg
 
 from geo_assets.contract import DatasetContract
 from geo_assets.joins.recipes import CODE_VERSION, statistics_of, table_of
-from geo_assets.naming import statistics_view
+from geo_assets.naming_h3 import statistics_view
 from geo_assets.specs import key_of
 from geo_resources.cell_files import KIND, CellFile
 from geo_resources.exports import Made

@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from geo_assets.contract import BLOCK  # one range request each, as GDAL's COGs have it
+from geo_assets.contract_tiling import (
+    BLOCK,
+)  # one range request each, as GDAL's COGs have it
 
 __all__ = ["BLOCK", "Level", "pyramid_levels"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.run_request import RunRequest
 
-from geo_assets.naming import grid_job
+from geo_assets.naming_h3 import grid_job
 from tests.integration.vector_world import VectorWorld
 
 MIDNIGHT = datetime(2026, 12, 1, 2, 23, tzinfo=UTC)

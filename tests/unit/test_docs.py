@@ -16,6 +16,7 @@ from geo_assets import errors
 from geo_assets.contract import DatasetContract, RasterContract, VectorContract
 from geo_assets.grid_contract import HexGridContract
 from geo_assets.h3.verdict import CHECKS, EARTH_CHECKS, LAND_CHECKS
+from geo_cli.main import app
 from geo_resources.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -214,10 +215,8 @@ def test_every_variable_is_documented_with_its_default():
 
 
 def known_commands() -> set[str]:
-    source = text_of("geo_cli/main.py")
-    single = re.findall(r"@app\.command\([^)]*\)\ndef (\w+)\(", source)
-    groups = re.findall(r"app\.add_typer\(\w+, name=\"(\w+)\"\)", source)
-    return {*single, *groups}
+    single = {one.callback.__name__ for one in app.registered_commands if one.callback}
+    return single | {str(one.name) for one in app.registered_groups}
 
 
 @each_document
