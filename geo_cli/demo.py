@@ -6,6 +6,7 @@ import typer
 
 from geo_cli import services
 from geo_cli.connections import open_storage
+from geo_cli.demo_grid import print_containers, print_grid, print_statistics
 from geo_cli.demo_join import print_join
 from geo_cli.ingest import Outcome, deliver, finish, read_outcomes
 from geo_cli.processes import ServiceError
@@ -34,7 +35,10 @@ def run_demo(settings: Settings) -> None:
     print_outcome_table(outcomes)
     print_places(settings)
     require_expected(outcomes)
+    print_grid(settings)
     print_join(settings)
+    print_statistics(settings)
+    print_containers(settings)
 
 
 def require_expected(outcomes: Sequence[Outcome]) -> None:

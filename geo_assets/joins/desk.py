@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from geo_resources.cell_features import Features
 
 _SCHEMA = "geo."
+WHOLE_RASTERS = ("cog", "mosaic")  # of products: not tiles, not overviews
 TIERS = ("analysis", "archive")  # in which pixels are what they were, by preference
 
 
@@ -141,11 +142,13 @@ class CellDesk:
     ) -> dict[str, Any]:
         from geo_assets.joins.raster import RasterRows
 
-        cogs = {one.get("tier"): one for one in file.products if "href" in one}
-        tier = next((one for one in TIERS if one in cogs), None)
+        wholes = {
+            one["tier"]: one for one in file.products if one["kind"] in WHOLE_RASTERS
+        }
+        tier = next((one for one in TIERS if one in wholes), None)
         if tier is None:
             return {"why": f"{file.blob} has neither an analysis nor an archive COG"}
-        source = self._storage.gdal(*self._storage.parse_href(cogs[tier]["href"]))
+        source = self._storage.gdal(*self._storage.parse_href(wholes[tier]["href"]))
         rows = RasterRows(source.path, source.options, rules)
         cell_tables.copy_rows(connection, self._table, rows.chunks())
         totals = rows.totals
