@@ -13,6 +13,10 @@ from tests.e2e.platform import RUN_SECONDS, Platform, product_files, write_raste
 pytestmark = pytest.mark.e2e
 
 BLOB = "samples/giant/survey.tif"  # of `demo_giants`: tiles of 1024
+AREA = (
+    "SELECT sum(area_m2) AS m2 FROM h3.demo_giants_statistics "
+    "WHERE band = 1 AND resolution = 9"
+)
 MADE = "SELECT partition_key, finished FROM ops.giant_tiles WHERE state = 'made'"
 
 
@@ -59,3 +63,6 @@ def assert_whole(platform: Platform) -> None:
         rasterio.open(vrt) as mosaic,
     ):
         assert (mosaic.read() == source.read()).all()
+        valid_m2 = (mosaic.read(1) != 0).sum() * abs(mosaic.transform.determinant)
+    (cells,) = platform.query(AREA)
+    assert float(cells["m2"]) == pytest.approx(valid_m2, rel=0.002)  # UTM's scale

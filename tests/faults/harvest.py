@@ -19,7 +19,7 @@ from psycopg import sql
 from bench.stack import Stack
 from tests.faults.fault_files import Fate
 
-VOLATILE = {"created", "updated"}  # of items
+VOLATILE = {"created", "updated", "processing:datetime"}  # of items
 DATA_VERSION = re.compile(r'("strata:data_version": ")[0-9a-f]+')  # of the etag, too
 OF_THE_TIME_OF_ARRIVAL = {"datetime", "start_datetime", "end_datetime"}
 BY_ARRIVAL = "blob"  # what items say when the file says nothing of its time
