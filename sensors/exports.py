@@ -13,12 +13,12 @@ import dagster as dg
 
 from geo_assets.contract import DatasetContract
 from geo_assets.gold.recipes import wanted_of
-from geo_assets.liveness import UNFINISHED
 from geo_assets.naming import exports_job
 from geo_resources import exports, ledger
 from geo_resources.database import Database
 from geo_resources.exports import Export, Wanted
 from geo_resources.storage import Storage
+from sensors.requests import datasets_at_work
 
 if TYPE_CHECKING:
     from sensors.arrivals import Job
@@ -53,7 +53,8 @@ def build_exports_sensor(
     def follow(
         context: dg.SensorEvaluationContext, storage: Storage, database: Database
     ) -> dg.SensorResult | dg.SkipReason:
-        busy = busy_datasets(context.instance, {one.dataset for one in wanted})
+        jobs_of = {exports_job(one.dataset): one.dataset for one in wanted}
+        busy = datasets_at_work(context.instance, jobs_of)
         gone = delete_orphans(storage, database, wanted, queries, busy)
         requests = [*_requests(database, wanted, busy)]
         if not requests:
@@ -61,13 +62,6 @@ def build_exports_sensor(
         return dg.SensorResult(run_requests=requests)
 
     return follow
-
-
-def busy_datasets(instance: dg.DagsterInstance, datasets: set[str]) -> list[str]:
-    """Datasets whose exports a run is, or will be, at work on."""
-    jobs = {exports_job(one): one for one in sorted(datasets)}
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return sorted({jobs[run.job_name] for run in runs if run.job_name in jobs})
 
 
 def _requests(

@@ -5,14 +5,14 @@ for: what waits in the ledger costs nothing. Datasets take turns; in the queue n
 come before those that are tried again, and these before backfills.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
-from geo_assets.liveness import BATCH_TAG, QUEUED, is_over
+from geo_assets.liveness import BATCH_TAG, QUEUED, UNFINISHED, is_over
 from geo_assets.naming import files_job, files_partitions
 from geo_resources import ledger
 from geo_resources.database import Database
@@ -131,6 +131,19 @@ def run_key_of(instance: dg.DagsterInstance, batch: Batch) -> str:
     keys = (run.tags.get(RUN_KEY_TAG, "") for run in earlier)
     numbers = [int(key.partition(".")[2] or 0) for key in keys]
     return f"{batch.digest}.{max(numbers) + 1}" if numbers else batch.digest
+
+
+def datasets_at_work(
+    instance: dg.DagsterInstance, jobs: Mapping[str, str]
+) -> list[str]:
+    """Datasets that a run is, or will be, at work on.
+
+    Args:
+        instance: with the runs.
+        jobs: dataset by the name of its job.
+    """
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return sorted({jobs[run.job_name] for run in runs if run.job_name in jobs})
 
 
 def _run_request(line: Line, batch: Batch, run_key: str) -> dg.RunRequest:

@@ -12,7 +12,7 @@ import dagster as dg
 
 from geo_assets.contract import DatasetContract
 from geo_assets.joins.recipes import wanted_of
-from geo_assets.liveness import BATCH_TAG, UNFINISHED
+from geo_assets.liveness import BATCH_TAG
 from geo_assets.naming import files_partitions
 from geo_assets.naming_h3 import statistics_job
 from geo_resources import cell_files, cell_tables, exports
@@ -20,6 +20,7 @@ from geo_resources.cell_files import CellFile
 from geo_resources.database import Database
 from geo_resources.exports import Product, Wanted
 from sensors.batches import Batch, plan_batches
+from sensors.requests import datasets_at_work
 
 if TYPE_CHECKING:
     from sensors.arrivals import Job
@@ -50,7 +51,8 @@ def build_statistics_sensor(
     def follow(
         context: dg.SensorEvaluationContext, database: Database
     ) -> dg.SensorResult | dg.SkipReason:
-        busy = busy_datasets(context.instance, {one.dataset for one in wanted})
+        jobs_of = {statistics_job(one.dataset): one.dataset for one in wanted}
+        busy = datasets_at_work(context.instance, jobs_of)
         gone = delete_orphans(database, wanted, busy)
         requests = [*_requests(context.instance, database, wanted, busy)][:MOST_RUNS]
         if not requests:
@@ -58,13 +60,6 @@ def build_statistics_sensor(
         return dg.SensorResult(run_requests=requests)
 
     return follow
-
-
-def busy_datasets(instance: dg.DagsterInstance, datasets: set[str]) -> list[str]:
-    """Datasets whose statistics a run is, or will be, at work on."""
-    jobs = {statistics_job(one): one for one in sorted(datasets)}
-    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
-    return sorted({jobs[run.job_name] for run in runs if run.job_name in jobs})
 
 
 def _requests(
