@@ -282,6 +282,21 @@ class Storage(dg.ConfigurableResource):
         """
         return self.blobs.gdal(container, name)
 
+    def readable(
+        self, container: str, name: str, *, etag: str | None = None
+    ) -> GdalSource:
+        """`gdal`, once a byte of the blob could be read.
+
+        GDAL calls a blob that may not be read one of no known format.
+
+        Raises:
+            ArchivedBlobError: the blob is in access tier Archive.
+            BlobChangedError: it is not the version `etag` any more.
+            RehydratingBlobError: it is on its way out of there.
+        """
+        self.read_range(container, name, 0, 1, etag=etag)
+        return self.gdal(container, name)
+
     def clock_skew(self) -> float:
         """Seconds that the storage's clock is ahead of ours (Azure: to one second)."""
         return self.blobs.clock_skew()

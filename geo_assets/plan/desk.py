@@ -205,8 +205,7 @@ class Planner:
         from geo_assets.raster.chain import inspect_raster
 
         storage = self.surveyor.storage
-        storage.read_range(one.container, one.name, 0, 1, etag=one.etag)
-        source = storage.gdal(one.container, one.name)
+        source = storage.readable(one.container, one.name, etag=one.etag)
         self.workers.call(
             inspect_raster, 0, source.path, one.bytes, contract, source.options
         )

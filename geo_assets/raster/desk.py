@@ -100,9 +100,7 @@ class RasterDesk:
             return
         from geo_assets.raster.chain import inspect_raster
 
-        # GDAL cannot tell a blob that may not be read from one of no format
-        self._storage.read_range(row.container, row.blob, 0, 1, etag=row.etag)
-        remote = self._storage.gdal(row.container, row.blob)
+        remote = self._storage.readable(row.container, row.blob, etag=row.etag)
         self._workers.call(
             inspect_raster,
             0,

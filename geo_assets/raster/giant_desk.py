@@ -98,7 +98,7 @@ class GiantDesk:
         from geo_assets.raster.giant import survey
 
         with usable_name(row):
-            source = self._storage.gdal(row.container, row.blob)
+            source = self._storage.readable(row.container, row.blob, etag=row.etag)
         return self._bench.workers.call(
             survey, row.bytes, source.path, row.bytes, self._contract, source.options
         )

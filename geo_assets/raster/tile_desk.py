@@ -115,7 +115,7 @@ class TileDesk:
     def _source(self, tile: ClaimedTile, plan: "GiantPlan") -> GdalSource:
         """Where the windows are read: in place, unless each would cost whole rows."""
         if self._storage.is_local or not plan.striped:
-            return self._storage.gdal(tile.container, tile.blob)
+            return self._storage.readable(tile.container, tile.blob, etag=tile.etag)
         scratch = self._bench.scratch.folder(self._bench.run_id)
         folder = self._stack.enter_context(scratch)
         name = tile.container, tile.blob

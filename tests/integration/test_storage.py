@@ -554,6 +554,8 @@ def test_a_blob_in_the_archive_says_how_to_bring_it_back(
     sdk.get_blob_client(container, "a.tif").set_standard_blob_tier("Archive")
     with pytest.raises(ArchivedBlobError, match=r"'a\.tif' is in access tier Archive"):
         azure_storage.read_range(container, "a.tif", 0, 1)
+    with pytest.raises(ArchivedBlobError):
+        azure_storage.readable(container, "a.tif")
     with pytest.raises(ArchivedBlobError) as caught:
         azure_storage.fetch(container, "a.tif", tmp_path)
     found = diagnose(caught.value)
