@@ -20,6 +20,7 @@ from geo_assets.lineage import Event, has_inputs, in_layers, pointed
 from geo_assets.pace import Pace
 from geo_assets.patience import Patience
 from geo_resources.breakers import Service
+from geo_resources.dagster_storage import together
 from geo_resources.ledger import ClaimLostError, LedgerRow
 
 ResultT = TypeVar("ResultT")
@@ -242,8 +243,9 @@ def _tell(context: dg.AssetExecutionContext, events: Sequence[Event]) -> None:
         if any(map(has_inputs, layer)):
             log = context.instance.event_log_storage
             newest = log.get_maximum_record_id() or 0
-        for event in layer:
-            log_event(context, pointed(event, newest))
+        with together(context.instance):
+            for event in layer:
+                log_event(context, pointed(event, newest))
 
 
 def _log_fault(context: dg.AssetExecutionContext, outcome: Refused | Broken) -> None:

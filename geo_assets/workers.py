@@ -2,7 +2,7 @@
 
 GDAL may hang, crash or eat memory on a hostile file. It does so in a process of its
 own, under a deadline and a bound of memory by the size of the file, and takes one file
-down with it, not the run.
+down with it, not the run. This module is imported in each of them, without Dagster.
 """
 
 import ctypes
@@ -16,10 +16,11 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from geo_assets.memory_watch import Call, MemoryWatch, announce
-from geo_resources.limits import WorkerLimits
 
 if TYPE_CHECKING:
     from pebble import ProcessPool
+
+    from geo_resources.limits import WorkerLimits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +52,7 @@ class Workers:
     """
 
     def __init__(
-        self, pool: "ProcessPool", limits: WorkerLimits, watch: MemoryWatch
+        self, pool: "ProcessPool", limits: "WorkerLimits", watch: MemoryWatch
     ) -> None:
         self._pool = pool
         self._limits = limits
@@ -121,7 +122,9 @@ def _excess(name: str, call: Call) -> str:
 
 
 @contextmanager
-def open_workers(count: int, limits: WorkerLimits, *preload: str) -> Iterator[Workers]:
+def open_workers(
+    count: int, limits: "WorkerLimits", *preload: str
+) -> Iterator[Workers]:
     """`count` worker processes that live as long as the context.
 
     They are forked from a server that has imported the modules `preload` once, so that
@@ -130,7 +133,7 @@ def open_workers(count: int, limits: WorkerLimits, *preload: str) -> Iterator[Wo
     from pebble import ProcessPool
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*preload])
+    context.set_forkserver_preload([__name__, *preload])
     heard, said = context.Pipe(duplex=False)
     with heard, said, MemoryWatch(heard).running() as watch:
         pool = ProcessPool(

@@ -16,7 +16,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SERVICES_FILE = "services.json"  # below home; written by `strata up`, mode 0600
 DAGSTER_SCHEME = "postgresql+psycopg2"  # SQLAlchemy 2.1 takes psycopg 3 otherwise
 NOT_FOR_CHILDREN = "PYTHONDONTWRITEBYTECODE"  # doubles the start of every run
-OF_DAGSTER = {  # ended runs that a status sensor takes in a tick; by default 25 and 5
+OF_DAGSTER = {
+    # Planned materialisations of a run, written as one by our storage; else singly.
+    "DAGSTER_EVENT_BATCH_SIZE": "500",
+    # Ended runs that a status sensor takes in a tick; by default 25 and 5.
     "DAGSTER_RUN_STATUS_SENSOR_FETCH_LIMIT": "100",
     "DAGSTER_RUN_STATUS_SENSOR_PROCESS_LIMIT": "50",
 }

@@ -2,12 +2,14 @@
 
 import json
 import re
+from importlib import import_module
 
 import pytest
 import yaml
 from dagster._config import validate_config
 from dagster._core.instance.config import dagster_instance_config
 from dagster_azure.blob.compute_log_manager import AzureBlobComputeLogManager
+from dagster_postgres import DagsterPostgresStorage
 
 from geo_resources.settings import CHECKOUT, Settings
 
@@ -19,8 +21,10 @@ def read_yaml(name: str):
 @pytest.mark.parametrize("folder", [".", "deploy/azure"])
 def test_dagster_accepts_the_instance_configuration(folder):
     config, _ = dagster_instance_config(str(CHECKOUT / folder))
-    storage = config["storage"]["postgres"]["postgres_url"]
-    assert storage == {"env": "STRATA_DAGSTER_STORAGE_URL"}
+    storage = config["storage"]["custom"]
+    named = getattr(import_module(storage["module"]), storage["class"])
+    assert issubclass(named, DagsterPostgresStorage)
+    assert storage["config"] == {"postgres_url": {"env": "STRATA_DAGSTER_STORAGE_URL"}}
     assert config["telemetry"] == {"enabled": False}
 
 
