@@ -34,6 +34,7 @@ from geo_assets.partitions import BATCH_FILES, files_of
 from geo_assets.patience import Patience
 from geo_assets.specs import bronze_spec
 from geo_assets.workers import Workers, open_workers
+from geo_resources import ledger
 from geo_resources.breakers import Service
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
@@ -158,6 +159,7 @@ def build_files_asset(  # noqa: PLR0913, PLR0917
                 recovery=recovery,
             )
             report = run_batch(context, rows, open_desk(bench), patience)
+        patience.call(TO_RECORD, _mark_told, database, context.run.run_id)
         _tell_backfill(context, database)
         made = patience.call(TO_CLOSE, refresh_collection, contract, database, prices)
         for event in patience.call(TO_RECORD, lambda: [*of_all(database)]):
@@ -170,6 +172,11 @@ def build_files_asset(  # noqa: PLR0913, PLR0917
 
 def _stages(context: dg.AssetExecutionContext) -> tuple[str, ...]:
     return tuple(key.path[-1] for key in context.selected_asset_keys)
+
+
+def _mark_told(database: Database, run_id: str) -> None:
+    with database.transaction() as connection:
+        ledger.mark_told(connection, run_id)
 
 
 def _tell_backfill(context: dg.AssetExecutionContext, database: Database) -> None:

@@ -42,10 +42,13 @@ from geo_resources.ledger_outcomes import (
     save_facts,
 )
 from geo_resources.ledger_recovery import (
+    mark_told,
     release,
     requeue_changed,
     requeue_due,
+    requeue_untold,
     retry,
+    untold_run_ids,
 )
 from geo_resources.ledger_report import (
     Count,
@@ -123,6 +126,7 @@ __all__ = [
     "lock_requests",
     "mark_duplicate",
     "mark_requested",
+    "mark_told",
     "note_uses",
     "observe",
     "observe_some",
@@ -132,6 +136,7 @@ __all__ = [
     "requests",
     "requeue_changed",
     "requeue_due",
+    "requeue_untold",
     "reroute",
     "retry",
     "return_to_pending",
@@ -143,6 +148,7 @@ __all__ = [
     "tier_sizes",
     "unpublish",
     "unsettled",
+    "untold_run_ids",
     "waiting",
     "want_sidecars",
 ]

@@ -111,7 +111,8 @@ def accept(
 ) -> list[Product]:
     """The version made its products and owns them from now on.
 
-    Earlier versions of the blob are `gone` with this. `content` has been called.
+    Earlier versions of the blob are `gone` with this. `content` has been called. The
+    row counts as untold until `mark_told`.
 
     Returns:
         Products of this and of earlier versions that are not among `products`.
@@ -140,7 +141,7 @@ UPDATE ops.ledger SET
     status = 'accepted', products = %(products)s, facts = facts || %(facts)s,
     rows_read = %(rows_read)s, rows_loaded = %(rows_loaded)s,
     rows_rejected = %(rows_rejected)s, layers = %(layers)s,
-    finished = greatest(now(), started), retry_after = NULL,
+    finished = greatest(now(), started), retry_after = NULL, told = false,
     code = NULL, message = NULL, evidence = NULL, suggested_action = NULL
 WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
 """

@@ -64,6 +64,50 @@ WHERE id IN (
 """
 
 
+def mark_told(connection: "Connection", run_id: str) -> int:
+    """Note that Dagster knows what a run made; returns of how many rows."""
+    return connection.execute(_MARK_TOLD, [run_id]).rowcount
+
+
+_MARK_TOLD = "UPDATE ops.ledger SET told = true WHERE run_id = %s AND NOT told"
+
+
+def untold_run_ids(connection: "Connection") -> list[str]:
+    """Runs that accepted files, and have not said yet that Dagster knows."""
+    query = "SELECT DISTINCT run_id FROM ops.ledger WHERE NOT told"
+    return [row[0] for row in connection.execute(query)]
+
+
+def requeue_untold(
+    connection: "Connection",
+    run_ids: Collection[str],
+    most_attempts: int = MOST_ATTEMPTS,
+) -> int:
+    """Let accepted files wait again of which dead runs told nobody; how many do.
+
+    What they made stays published meanwhile, and is made again as it was. A file that
+    took part in `most_attempts` runs is left as it is.
+    """
+    bound = {"run_ids": [*run_ids], "most_attempts": most_attempts}
+    again = connection.execute(_REQUEUE_UNTOLD, bound).rowcount
+    for run_id in run_ids:
+        mark_told(connection, run_id)
+    return again
+
+
+_REQUEUE_UNTOLD = """
+UPDATE ops.ledger SET
+    status = 'pending', told = true, finished = NULL,
+    run_key = NULL, requested_at = NULL
+WHERE id IN (
+    SELECT id FROM ops.ledger
+    WHERE NOT told AND run_id = ANY(%(run_ids)s)
+        AND status = 'accepted' AND present AND attempts < %(most_attempts)s
+    ORDER BY id FOR UPDATE
+)
+"""
+
+
 def requeue_due(connection: "Connection") -> int:
     """Let failed files wait again whose delay is over; returns how many."""
     return connection.execute(_REQUEUE_DUE).rowcount

@@ -105,6 +105,7 @@ def sweep(  # noqa: PLR0913, PLR0917
     parts: dict[str, Callable[[], int]] = {
         "dead runs ended": lambda: len(fail_dead_runs(instance)),
         "files of dead runs released": lambda: release(instance, database),
+        "files to be told of again": lambda: requeue_untold(instance, database),
         "tiles of dead runs released": lambda: release_tiles(instance, database),
         "giants given up": lambda: close_giants(database, tiling),
         "failed files due again": lambda: requeue(database),
@@ -129,6 +130,16 @@ def release(instance: dg.DagsterInstance, database: Database) -> int:
     with database.transaction() as connection:
         dead = dead_claims(instance, ledger.running_run_ids(connection))
         return ledger.release(connection, dead)
+
+
+def requeue_untold(instance: dg.DagsterInstance, database: Database) -> int:
+    """Accepted files whose run died before it told Dagster wait again.
+
+    Else their partitions would look for ever as if nothing had been made of them.
+    """
+    with database.transaction() as connection:
+        dead = dead_claims(instance, ledger.untold_run_ids(connection))
+        return ledger.requeue_untold(connection, dead)
 
 
 def release_tiles(instance: dg.DagsterInstance, database: Database) -> int:

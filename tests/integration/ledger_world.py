@@ -91,6 +91,13 @@ class World:
         return self.transact(ledger.content, row, sha256(text or row.blob + row.etag))
 
     def accept(self, row: LedgerRow, *tiers: str) -> list[Product]:
+        """Accepted, and told of."""
+        given_up = self.accept_untold(row, *tiers)
+        self.transact(ledger.mark_told, row.run_id)
+        return given_up
+
+    def accept_untold(self, row: LedgerRow, *tiers: str) -> list[Product]:
+        """As a run leaves it that dies before it tells Dagster."""
         self.content(row)
         return self.transact(ledger.accept, row, products_of(row.blob, *tiers))
 

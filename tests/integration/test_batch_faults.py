@@ -12,12 +12,14 @@ import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
+from geo_assets import batch
 from geo_assets.definitions import build_defs
 from geo_resources import ledger
 from geo_resources.breakers import Breaker
 from geo_resources.recovery import BREAKERS_FOLDER, Recovery
 from geo_resources.scratch import Scratch
 from geo_resources.settings import Settings
+from sensors.janitor import sweep
 from tests.integration.vector_world import VectorWorld, opened, project
 
 pytestmark = pytest.mark.integration
@@ -58,6 +60,11 @@ class FaultWorld(VectorWorld):
             blob = f"places/{name}.csv"
             self.place(blob).write_text(f"{text}{name},9,48,{name}\n", encoding="utf-8")
             self.settle(blob)
+
+    def sweep(self) -> None:
+        """What the janitor does at a tick."""
+        needed = (self.resources[name] for name in ("storage", "database", "scratch"))
+        sweep(self._instance, *needed, [])
 
     def events(self, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
         """Events of all runs, oldest first."""
@@ -115,6 +122,31 @@ def test_exactly_the_bad_partitions_fail_and_above_the_threshold_it_is_a_warning
     assert (health["good"], health["bad"]) == (3, 1)
     closed = "storage closed; database closed; pgstac closed"
     assert health["circuit breakers"] == closed
+
+
+def test_a_run_that_dies_before_it_told_of_its_files_is_made_good(world, monkeypatch):
+    world.put(a=PLACES, b=PLACES)
+
+    def die(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "_tell", die)
+        rows = world.arrive()
+    before = {Path(blob).stem: row for blob, row in rows.items()}
+    accepted = [name for name, row in before.items() if row["status"] == "accepted"]
+    assert accepted
+    assert "MATERIALIZED" not in {
+        one and one.value for one in world.partitions("item").values()
+    }
+    world.sweep()
+    after = world.arrive()
+    assert set(statuses(after).values()) == {"accepted"}
+    for name in accepted:
+        made = after[f"places/{name}.csv"]["products"]
+        assert made == before[name]["products"]
+    shown = world.partitions("item").values()
+    assert [one and one.value for one in shown] == ["MATERIALIZED"] * 2
 
 
 def test_below_the_threshold_it_is_an_error_and_good_products_stay(world):

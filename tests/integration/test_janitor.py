@@ -21,10 +21,11 @@ from geo_assets.liveness import (
     is_over,
 )
 from geo_assets.liveness import worker_tag as tag_of_this_process
+from geo_resources import ledger, ledger_recovery
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 from sensors.janitor import JANITOR, REPORT_EVERY, build_janitor, sweep
-from tests.integration.ledger_world import NOW
+from tests.integration.ledger_world import NOW, products_of
 from tests.integration.retention_world import opened
 
 NOBODY = f"{socket.gethostname()}:{2**22 + 1}:0.00"
@@ -104,6 +105,35 @@ def test_a_run_whose_process_is_gone_ends_and_its_files_wait_again(
     assert world.pending() == ["a@1"]
 
 
+def test_what_a_dead_run_made_but_told_nobody_of_is_made_again(world, storage, scratch):
+    dead = begin_run(world, **{WORKER_TAG: NOBODY})
+    alive = begin_run(world, **{WORKER_TAG: tag_of_this_process()})
+    ended = begin_run(world, "SUCCESS")
+    world.see(dict.fromkeys("abc", "1"))
+    for name, run_id in {"a": dead, "b": alive, "c": ended}.items():
+        (row,) = world.claim(name, run=run_id)
+        world.accept_untold(row, "analysis")
+    world.transact(ledger.mark_told, ended)
+    found = sweep(world.instance, storage, world.database, scratch, [])
+    assert found["files to be told of again"] == 1
+    assert world.pending() == ["a@1"]
+    assert world.rows()["a@1"]["products"] == products_of("a", "analysis")
+    again = sweep(world.instance, storage, world.database, scratch, [])
+    assert again["files to be told of again"] == 0
+
+
+def test_a_file_whose_runs_always_die_before_they_tell_is_left_as_it_is(world):
+    dead = "none that Dagster knows"
+    world.see({"a": "1"})
+    for attempt in range(ledger_recovery.MOST_ATTEMPTS):
+        assert world.transact(ledger.requeue_untold, [dead]) == (attempt > 0)
+        (row,) = world.claim("a", run=dead)
+        world.accept_untold(row)
+    assert world.transact(ledger.requeue_untold, [dead]) == 0
+    assert world.rows()["a@1"]["status"] == "accepted"
+    assert world.transact(ledger.untold_run_ids) == []
+
+
 def test_a_cancelled_run_whose_process_is_gone_ends(world):
     run_id = begin_run(world, "CANCELING", **{WORKER_TAG: NOBODY})
     assert fail_dead_runs(world.instance) == [run_id]
@@ -157,7 +187,7 @@ def test_a_sweep_that_finds_something_says_so_at_once(world, storage, scratch):
     found, _ = tick(world, storage, scratch, cursor)
     (event,) = found.asset_events
     assert event.metadata["failed files due again"].value == 1
-    assert len(event.metadata) == 9
+    assert len(event.metadata) == 10
 
 
 def test_storage_that_is_down_keeps_no_file_claimed(world, scratch, tmp_path):
