@@ -17,16 +17,13 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from machine import machine
-from meter import memory_mb
+from meter import memory_mb, repeatedly
 from raster_task import raster_task
 
 HERE = Path(__file__).parent
@@ -70,29 +67,12 @@ def run_chain(path: Path, work: Path, crs: str | None) -> None:
         shutil.move(made, work / SILVER)
 
 
-@contextmanager
-def watched(work: Path, peak: Peak) -> Iterator[None]:
-    """Looks at this process's children, and at the disk, as long as it is open."""
-    over = threading.Event()
-    before = shutil.disk_usage(work).used
-
-    def look() -> None:
-        family = psutil.Process().children(recursive=True)
-        peak.pss_mb = max(peak.pss_mb, memory_mb(family))
-        used = shutil.disk_usage(work).used - before - product_bytes(work)
-        peak.scratch_bytes = max(peak.scratch_bytes, used)
-
-    def watch() -> None:
-        while not over.wait(LOOK_SECONDS):
-            look()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def look(work: Path, before: int, peak: Peak) -> None:
+    """Look at this process's children, and at the disk."""
+    family = psutil.Process().children(recursive=True)
+    peak.pss_mb = max(peak.pss_mb, memory_mb(family))
+    used = shutil.disk_usage(work).used - before - product_bytes(work)
+    peak.scratch_bytes = max(peak.scratch_bytes, used)
 
 
 def product_bytes(work: Path) -> int:
@@ -117,7 +97,8 @@ def bench(way: str, size: int, arguments: argparse.Namespace) -> str:
     command += ["--ways", way, "--tile", str(arguments.tile)]
     command += ["--crs", arguments.crs] if arguments.crs else []
     peak, start = Peak(), time.perf_counter()
-    with watched(work, peak):
+    before = shutil.disk_usage(work).used
+    with repeatedly(lambda: look(work, before, peak), LOOK_SECONDS):
         process = subprocess.Popen(command)
         _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start

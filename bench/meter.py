@@ -5,7 +5,8 @@ Processes that live for less than a look apart are missed.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import psutil
@@ -55,6 +56,24 @@ class CpuMeter:
             spent = times.user + times.system
             self._first.setdefault(key, 0.0 if new else spent)
             self._last[key] = spent
+
+
+@contextmanager
+def repeatedly(look: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Looks every so many seconds, as long as it is open."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def memory_mb(processes: Iterable[psutil.Process]) -> float:

@@ -137,7 +137,7 @@ def take_sample(stack: Stack, every: float) -> Sample:
     """Everything at this moment; ticks of the time since the last sample."""
     roles = {"daemon": [], "code servers": [], "web": [], "runs": []}
     for process in stack.processes():
-        roles[_role(process)].append(process)
+        roles[role_of(process)].append(process)
     sample: Sample = {f"{role}, MB": memory_mb(them) for role, them in roles.items()}
     return sample | {
         "PostgreSQL, MB": memory_beside_shared_mb(stack.server_processes()),
@@ -150,7 +150,7 @@ def take_sample(stack: Stack, every: float) -> Sample:
     }
 
 
-def _role(process: psutil.Process) -> str:
+def role_of(process: psutil.Process) -> str:
     """What a process of the home is for."""
     try:
         words = " ".join(process.cmdline())

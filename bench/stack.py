@@ -211,9 +211,9 @@ def _says(process: psutil.Process, words: str) -> bool:
 
 
 @contextmanager
-def temporary_home() -> Iterator[Path]:
+def temporary_home(parent: Path | None = None) -> Iterator[Path]:
     """A folder for a home that PostgreSQL's account can reach; removed afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="strata-home-"))
+    home = Path(tempfile.mkdtemp(prefix="strata-home-", dir=parent))
     home.chmod(0o755)
     try:
         yield home
