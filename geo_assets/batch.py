@@ -19,6 +19,7 @@ from geo_assets.faults import diagnose
 from geo_assets.lineage import Event, has_inputs, in_layers, pointed
 from geo_assets.pace import Pace
 from geo_assets.patience import Patience
+from geo_assets.progress import Unit
 from geo_resources.breakers import Service
 from geo_resources.dagster_storage import together
 from geo_resources.ledger import ClaimLostError, LedgerRow
@@ -70,12 +71,18 @@ class Desk(Protocol[ResultT]):
 
     Attributes:
         together: whether a batch is published as one, or each file by itself.
+        unit: what a row is.
     """
 
     together: bool
+    unit: Unit
 
     def process(self, row: LedgerRow, threads: int) -> ResultT:
         """Make everything of one file that can be made before the catalogue knows."""
+        ...
+
+    def became(self, result: ResultT) -> str:
+        """What was made of a file, in a few words for the run's log."""
         ...
 
     def publish(self, done: Sequence[Done[ResultT]]) -> None:
@@ -126,7 +133,7 @@ def run_batch(
     """
     done: list[Done[ResultT]] = []
     bad: list[Refused | Broken] = []
-    pace = Pace(context, rows)
+    pace = Pace(context, rows, unit=desk.unit)
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="file") as pool:
         for outcome in _processed(pool, rows, desk, patience):
             if isinstance(outcome, Done):
@@ -134,7 +141,8 @@ def run_batch(
             else:
                 bad.append(outcome)
                 _settle(context, desk, patience, outcome)
-            context.log.info("%s; %s", _progress(outcome), pace.done(outcome.row))
+            told = _progress(desk, outcome)
+            context.log.info("%s; %s", told, pace.done(outcome.row))
         made: list[Done[ResultT]] = []
         for outcome in _published(pool, done, desk, patience):
             if isinstance(outcome, Done) and desk.together:
@@ -265,10 +273,12 @@ def log_event(context: dg.AssetExecutionContext, event: Event) -> None:
     context.log_event(cast("dg.AssetMaterialization", event))
 
 
-def _progress(outcome: Done[ResultT] | Refused | Broken) -> str:
-    """What the run's log says of one file."""
+def _progress(desk: Desk[ResultT], outcome: Done[ResultT] | Refused | Broken) -> str:
+    """What the run's log says of one file, or tile."""
+    row = outcome.row
+    name = row.blob if desk.unit == "files" else row.partition_key
     if isinstance(outcome, Done):
-        return f"{outcome.row.blob}: made"
+        return f"{name}: {desk.became(outcome.result)}"
     if isinstance(outcome, Refused):
-        return f"{outcome.row.blob}: {outcome.error.code}"
-    return f"{outcome.row.blob}: failed, {outcome.report.code}"
+        return f"{name}: {outcome.error.code}"
+    return f"{name}: failed, {outcome.report.code}"

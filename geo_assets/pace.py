@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from geo_assets.progress import Progress, Standing
+from geo_assets.progress import Progress, Standing, Unit
 from geo_resources.ledger import LedgerRow
 
 PROGRESS_TAG = "strata/progress"
@@ -24,6 +24,7 @@ class Pace:
         context: of the run.
         rows: its files.
         clock: seconds.
+        unit: what its rows are; of tiles only their number is told.
     """
 
     def __init__(
@@ -31,20 +32,25 @@ class Pace:
         context: dg.AssetExecutionContext,
         rows: Sequence[LedgerRow],
         clock: Callable[[], float] = time.monotonic,
+        unit: Unit = "files",
     ) -> None:
         self._context = context
         self._clock = clock
-        total_bytes = sum(row.bytes for row in rows)
-        self._progress = Progress(len(rows), total_bytes, clock)
+        self._weighs = unit == "files"
+        total_bytes = sum(map(self._weight, rows))
+        self._progress = Progress(len(rows), total_bytes, clock, unit)
         self._tagged = clock()
 
     def done(self, row: LedgerRow) -> str:
         """Count a file that is done; how far the run is, in words."""
-        standing = self._progress.add(row.bytes)
+        standing = self._progress.add(self._weight(row))
         last = standing.files == standing.total_files
         if last or self._clock() - self._tagged >= TAG_EVERY_SECONDS:
             self._tag(standing)
         return standing.words()
+
+    def _weight(self, row: LedgerRow) -> int:
+        return row.bytes if self._weighs else 0
 
     def _tag(self, standing: Standing) -> None:
         self._tagged = self._clock()

@@ -3,6 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["files", "tiles"]
+"""What is counted; tiles are parts of a file."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +17,9 @@ class Standing:
         files: done, well or badly.
         total_files: to be done.
         bytes: of the files that are done.
-        total_bytes: of all of them.
+        total_bytes: of all of them; 0 if sizes say nothing of the work.
         seconds: since the work began.
+        unit: what `files` are.
     """
 
     files: int
@@ -22,6 +27,7 @@ class Standing:
     bytes: int
     total_bytes: int
     seconds: float
+    unit: Unit = "files"
 
     @property
     def share_done(self) -> float:
@@ -59,10 +65,14 @@ class Standing:
         '12/20 files, 34.1 of 80.0 MB, 3.1 MB/s, 10 s left'
         >>> Standing(0, 20, 0, 80_000_000, 0).words()
         '0/20 files, 0.0 of 80.0 MB'
+        >>> Standing(4, 16, 0, 0, 11, "tiles").words()
+        '4/16 tiles, 33 s left'
         """
-        done, total = self.bytes / 1e6, self.total_bytes / 1e6
-        parts = [f"{self.files}/{self.total_files} files, {done:.1f} of {total:.1f} MB"]
-        if self.bytes_per_second is not None:
+        parts = [f"{self.files}/{self.total_files} {self.unit}"]
+        if self.total_bytes:
+            done, total = self.bytes / 1e6, self.total_bytes / 1e6
+            parts.append(f"{done:.1f} of {total:.1f} MB")
+        if self.bytes_per_second:
             parts.append(f"{self.bytes_per_second / 1e6:.1f} MB/s")
         if self.remaining_seconds is not None:
             parts.append(f"{duration(self.remaining_seconds)} left")
@@ -92,6 +102,7 @@ class Progress:
         total_files: to be done.
         total_bytes: of all of them.
         clock: seconds; the work begins now.
+        unit: what is counted.
     """
 
     def __init__(
@@ -99,7 +110,9 @@ class Progress:
         total_files: int,
         total_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        unit: Unit = "files",
     ) -> None:
+        self._unit: Unit = unit
         self._total_files = total_files
         self._total_bytes = total_bytes
         self._clock = clock
@@ -120,4 +133,5 @@ class Progress:
             self._bytes,
             self._total_bytes,
             self._clock() - self._began,
+            self._unit,
         )

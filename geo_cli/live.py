@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from geo_resources.database import Database
-    from geo_resources.ledger_progress import Batch, Flow
+    from geo_resources.ledger_progress import Batch, Flow, OpenGiant
 
 WINDOW_SECONDS = 300.0  # what was finished within it says how fast the work goes
 EVERY_SECONDS = 2.0
@@ -21,7 +21,7 @@ class Line(NamedTuple):
     """One piece of work that is not done."""
 
     kind: str
-    """`dataset`, `run` or `backfill`."""
+    """`dataset`, `giant`, `run` or `backfill`."""
     name: str
     progress: str
     """In words: files, bytes, rate, remaining time."""
@@ -64,14 +64,16 @@ def as_table(lines: list[Line]) -> "Table":
 
 
 def look(instance: "DagsterInstance", database: "Database") -> list[Line]:
-    """All that waits or is at work now: datasets, then runs, then backfills."""
+    """All that waits or is at work now: datasets, giants, runs, backfills."""
     from geo_resources import ledger_progress
 
     with database.transaction() as connection:
         flows = ledger_progress.flows(connection, WINDOW_SECONDS)
+        giants = ledger_progress.open_giants(connection)
         batches = ledger_progress.batches(connection)
     return [
         *(Line("dataset", flow.dataset, flow_words(flow)) for flow in flows),
+        *(Line("giant", giant.blob, giant_words(giant)) for giant in giants),
         *(_run_line(instance, batch) for batch in batches),
         *_backfill_lines(instance, database),
     ]
@@ -85,10 +87,13 @@ def flow_words(flow: "Flow") -> str:
     '30 files, 60.0 MB open (10 running), 1.0 MB/s, 1 min 00 s left'
     >>> flow_words(Flow("rasters", 30, 60_000_000, 0, 0, 0, 0.0))
     '30 files, 60.0 MB open (0 running)'
+    >>> flow_words(Flow("rasters", 1, 60_000_000, 0, 0, 0, 0.0))
+    '1 file, 60.0 MB open (0 running)'
     """
     from geo_assets.progress import Standing, duration
 
-    sizes = f"{flow.open_files} files, {flow.open_bytes / 1e6:.1f} MB open"
+    files = "1 file" if flow.open_files == 1 else f"{flow.open_files} files"
+    sizes = f"{files}, {flow.open_bytes / 1e6:.1f} MB open"
     parts = [f"{sizes} ({flow.running_files} running)"]
     standing = Standing(
         files=flow.done_files,
@@ -103,13 +108,30 @@ def flow_words(flow: "Flow") -> str:
     return ", ".join(parts)
 
 
+def giant_words(giant: "OpenGiant") -> str:
+    """How far the tiles of a giant are, at the speed since it was planned.
+
+    >>> from geo_resources.ledger_progress import OpenGiant
+    >>> giant_words(OpenGiant("a.tif", 64, 16, 2, 60.0))
+    '16/64 tiles, 3 min 00 s left (2 running)'
+    >>> giant_words(OpenGiant("a.tif", 64, 64, 0, 60.0))
+    '64/64 tiles, to be put together'
+    """
+    from geo_assets.progress import Standing
+
+    if giant.made_tiles == giant.tiles:
+        return f"{giant.tiles}/{giant.tiles} tiles, to be put together"
+    standing = Standing(giant.made_tiles, giant.tiles, 0, 0, giant.seconds, "tiles")
+    return f"{standing.words()} ({giant.running_tiles} running)"
+
+
 def _run_line(instance: "DagsterInstance", batch: "Batch") -> Line:
     """A run as it says itself; before its first word, what it has to do."""
     from geo_assets.pace import PROGRESS_TAG
     from geo_assets.progress import Standing
 
     run = instance.get_run_by_id(batch.run_id)
-    begun = Standing(0, batch.files, 0, batch.bytes, 0.0).words()
+    begun = Standing(0, batch.files, 0, batch.bytes, 0.0, batch.unit).words()
     words = run.tags.get(PROGRESS_TAG, begun) if run else "its run is gone"
     return Line("run", f"{batch.run_id[:8]} {batch.dataset}", words)
 

@@ -212,10 +212,12 @@ def record(
     *,
     empty: bool,
 ) -> Recorded:
-    """The tile is made: as it was before, or another one.
+    """The tile is made: as it was before, or another one; its file's row counts it.
 
-    If it is not the run's any more, what was written is noted for deletion.
+    If it is not the run's any more, what was written is noted for deletion. A file that
+    waits is locked before its tiles are counted: whoever comes last has counted all.
     """
+    file_waits = connection.execute(_LOCK_WAITING, [tile.giant_id]).rowcount
     bound = {
         "id": tile.id,
         "run_id": tile.run_id,
@@ -226,8 +228,29 @@ def record(
     if made is None:
         _note(connection, tile, hrefs)
         return "lost"
+    if file_waits:
+        connection.execute(_NOTE_PROGRESS, [tile.giant_id])
     return "changed" if made[0] else "same"
 
+
+_LOCK_WAITING = """
+SELECT FROM ops.giants AS g JOIN ops.ledger AS l ON l.id = g.ledger_id
+WHERE g.id = %s AND g.state = 'open' AND l.status = 'pending'
+FOR UPDATE OF l
+"""
+
+_NOTE_PROGRESS = """
+UPDATE ops.ledger AS l SET message =
+    'waits for its tiles: ' || far.made || ' of ' || far.tiles
+FROM (
+    SELECT g.ledger_id, count(*) AS tiles,
+        count(*) FILTER (WHERE t.state IN ('made', 'empty')) AS made
+    FROM ops.giants AS g JOIN ops.giant_tiles AS t ON t.giant_id = g.id
+    WHERE g.id = %s
+    GROUP BY g.ledger_id
+) AS far
+WHERE l.id = far.ledger_id
+"""
 
 _RECORD = """
 WITH before AS (SELECT id, facts FROM ops.giant_tiles WHERE id = %(id)s FOR UPDATE)
@@ -270,25 +293,6 @@ def refresh(connection: "Connection", ledger_id: int) -> int:
     WHERE id = %s AND status = 'accepted' AND present
     """
     return connection.execute(query, [ledger_id]).rowcount
-
-
-def note_progress(connection: "Connection", giant_ids: Collection[int]) -> None:
-    """Say in the ledger how far the tiles of waiting files are."""
-    connection.execute(_NOTE_PROGRESS, [[*giant_ids]])
-
-
-_NOTE_PROGRESS = """
-UPDATE ops.ledger AS l SET message =
-    'waits for its tiles: ' || far.made || ' of ' || far.tiles
-FROM (
-    SELECT g.ledger_id, count(*) AS tiles,
-        count(*) FILTER (WHERE t.state IN ('made', 'empty')) AS made
-    FROM ops.giants AS g JOIN ops.giant_tiles AS t ON t.giant_id = g.id
-    WHERE g.id = ANY(%s) AND g.state = 'open'
-    GROUP BY g.ledger_id
-) AS far
-WHERE l.id = far.ledger_id AND l.status = 'pending'
-"""
 
 
 def running_run_ids(connection: "Connection") -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -54,26 +54,63 @@ ORDER BY dataset
 
 
 class Batch(NamedTuple):
-    """The files of a run that is at work."""
+    """The files, or tiles, of a run that is at work."""
 
     run_id: str
     dataset: str
+    unit: Literal["files", "tiles"]
     files: int
     bytes: int
+    """0 of tiles."""
     started: datetime
+    """Of tiles: when their file was planned."""
 
 
 def batches(connection: "Connection") -> list[Batch]:
-    """Every run that holds files, with all that it claimed, the oldest first."""
+    """Every run that holds files or tiles, with all that it claimed, oldest first."""
     return [Batch(*row) for row in connection.execute(_BATCHES)]
 
 
 _BATCHES = """
-SELECT run_id, dataset, count(*), sum(bytes)::bigint, min(started)
+SELECT run_id, dataset, 'files', count(*), sum(bytes)::bigint, min(started) AS began
 FROM ops.ledger
 WHERE run_id IN (SELECT run_id FROM ops.ledger WHERE status = 'running')
 GROUP BY run_id, dataset
-ORDER BY min(started)
+UNION ALL
+SELECT t.run_id, g.dataset, 'tiles', count(*), 0, min(g.planned)
+FROM ops.giants AS g JOIN ops.giant_tiles AS t ON t.giant_id = g.id
+WHERE t.run_id IN (SELECT run_id FROM ops.giant_tiles WHERE state = 'running')
+GROUP BY t.run_id, g.dataset
+ORDER BY began
+"""
+
+
+class OpenGiant(NamedTuple):
+    """A giant raster whose tiles are not all put together."""
+
+    blob: str
+    tiles: int
+    made_tiles: int
+    running_tiles: int
+    seconds: float
+    """Since it was planned."""
+
+
+def open_giants(connection: "Connection") -> list[OpenGiant]:
+    """Giants that are planned and not yet accepted, the oldest first."""
+    return [OpenGiant(*row) for row in connection.execute(_OPEN_GIANTS)]
+
+
+_OPEN_GIANTS = """
+SELECT
+    g.blob, count(*),
+    count(*) FILTER (WHERE t.state IN ('made', 'empty')),
+    count(*) FILTER (WHERE t.state = 'running'),
+    extract(epoch FROM now() - g.planned)::float8
+FROM ops.giants AS g JOIN ops.giant_tiles AS t ON t.giant_id = g.id
+WHERE g.state = 'open'
+GROUP BY g.id
+ORDER BY g.planned, g.id
 """
 
 

@@ -15,6 +15,7 @@ from geo_assets.batch import Broken, Done, Refused
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import Event, Lineage
+from geo_assets.progress import Unit
 from geo_assets.raster.giant_desk import GiantDesk
 from geo_assets.raster.products import (
     ITEM,
@@ -53,6 +54,7 @@ class RasterDesk:
     """
 
     together = True  # one load into pgSTAC for the batch
+    unit: Unit = "files"
 
     def __init__(self, contract: RasterContract, bench: Bench) -> None:
         self._contract = contract
@@ -184,6 +186,13 @@ class RasterDesk:
     def _href(self, row: LedgerRow, name: str, digest: str | None = None) -> str:
         blob = part_name(self._contract.name, row.blob, digest, name)
         return self._storage.href(SILVER, blob)
+
+    def became(self, result: "RasterResult") -> str:
+        """In a few words: made, or planned, since a giant's tiles come first."""
+        if result.planned is not None:
+            return f"planned: {result.planned.plan.estimate.words()}"
+        giant = result.facts.giant
+        return f"made of {giant.tiles} tiles" if giant else "made"
 
     def publish(self, done: Sequence[Done["RasterResult"]]) -> None:
         """Items into pgSTAC and the verdict into the ledger, in one transaction."""

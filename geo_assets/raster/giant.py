@@ -46,6 +46,15 @@ class Estimate(Facts):
     bytes: int
     core_minutes: float
 
+    def words(self) -> str:
+        """In one line, for people.
+
+        >>> Estimate(tiles=64, bytes=18_036_000_000, core_minutes=9).words()
+        '64 tiles, some 18036 MB, 9.0 minutes of one core'
+        """
+        size, minutes = f"{self.bytes / 1e6:.0f} MB", f"{self.core_minutes:.1f} minutes"
+        return f"{self.tiles} tiles, some {size}, {minutes} of one core"
+
 
 class GiantPlan(Facts):
     """How a giant raster is made.

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import dagster as dg
 
-from geo_assets.batch import TO_RECORD, BatchReport, run_batch
+from geo_assets.batch import BatchReport, run_batch
 from geo_assets.batch_failure import failure_of
 from geo_assets.claims import RETRY_NUMBER_TAG, lost_before
 from geo_assets.contract import RasterContract
@@ -113,15 +113,7 @@ def make_tiles(
     claimed: list[ClaimedTile],
     patience: Patience,
 ) -> BatchReport:
-    """Make the tiles, and say in the ledger how far their files are."""
+    """Make the tiles; the ledger says of their files how far they are."""
     with ExitStack() as stack:
         desk = TileDesk(contract, bench, claimed, stack)
-        report = run_batch(context, as_rows(claimed, contract.name), desk, patience)
-    files = {tile.giant_id for tile in claimed}
-
-    def note() -> None:
-        with bench.database.transaction() as connection:
-            giant_tiles.note_progress(connection, files)
-
-    patience.call(TO_RECORD, note)
-    return report
+        return run_batch(context, as_rows(claimed, contract.name), desk, patience)

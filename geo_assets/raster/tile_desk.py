@@ -22,6 +22,7 @@ from geo_assets.contract import RasterContract
 from geo_assets.events import Announcer, Metadata
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import CODE_VERSION_TAG, DATA_VERSION_TAG, Event, Lineage
+from geo_assets.progress import Unit
 from geo_assets.raster.products import SILVER, tile_name
 from geo_assets.raster.specs import TILE, TILE_CODE, file_specs
 from geo_assets.routing import contract_digest
@@ -49,6 +50,7 @@ class TileDesk:
     """
 
     together = False  # each tile was recorded when it was made
+    unit: Unit = "tiles"
 
     def __init__(
         self,
@@ -149,6 +151,16 @@ class TileDesk:
     def _name(self, tile: ClaimedTile, name: str) -> str:
         whose = self._contract.name, tile.blob, tile.digest
         return tile_name(*whose, tile.row, tile.column, name)
+
+    def became(self, result: "TileFacts | None") -> str:
+        """In a few words."""
+        if result is None:
+            return "not made, its file waits for it no more"
+        if result.empty:
+            return "empty"
+        return (
+            f"made, {sum(cog.size_bytes for cog in result.cogs.values()) / 1e6:.1f} MB"
+        )
 
     def publish(self, done: Sequence[Done["TileFacts | None"]]) -> None:
         """Nothing: readers see tiles with the item, when all of them are there."""

@@ -17,6 +17,7 @@ from geo_assets.contract import VectorContract
 from geo_assets.errors import NoGeometryError
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import Event
+from geo_assets.progress import Unit
 from geo_assets.vector.load import Loader, Staged, refusal
 from geo_assets.vector.products import (
     FILE_NAMES,
@@ -77,6 +78,7 @@ class VectorDesk:
     """
 
     together = False  # a reader that holds one table up must not hold all files up
+    unit: Unit = "files"
 
     def __init__(self, contract: VectorContract, bench: Bench) -> None:
         self._contract = contract
@@ -220,6 +222,11 @@ class VectorDesk:
     def _href(self, row: LedgerRow, kind: str) -> str:
         name = product_name(self._contract.name, row.blob, kind)
         return self._storage.href(SILVER, name)
+
+    def became(self, result: Ready) -> str:
+        """In a few words: what was loaded is not yet published."""
+        del result
+        return "made"
 
     def publish(self, done: Sequence[Done[Ready]]) -> None:
         """Tables, items and the verdict, in one transaction."""

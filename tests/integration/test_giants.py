@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
+import psycopg
 import pystac
 import pytest
 import rasterio
@@ -14,7 +15,7 @@ import rasterio
 from geo_assets.naming import item_id
 from geo_assets.raster.gdal_env import gdal_env
 from geo_assets.raster.tile import TileTask, make_tile
-from geo_resources import giant_tiles, ledger, pgstac
+from geo_resources import giant_tiles, ledger, ledger_progress, pgstac
 from geo_resources.fingerprint import sha256_of
 from geo_resources.storage import Storage
 from sensors.tiles import request_tiles
@@ -24,6 +25,8 @@ from tests.unit.raster.giants import contract_of, make_giant
 from tests.unit.raster.rasters import pixels_of, write_raster
 
 pytestmark = pytest.mark.integration
+
+MESSAGE = "SELECT message FROM ops.ledger WHERE blob = %s"
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +119,41 @@ def test_a_giant_becomes_tiles_and_one_item_that_can_be_taken_back(world):
     assert (below(world, blob), item_of(world, blob)) == ({}, None)
     assert world.giants()[-1]["state"] == "closed"
     assert world.rows()[blob]["status"] == "ignored"
+
+
+def test_how_far_a_giant_is_is_told_in_tiles(world):
+    blob = "scenes/watched.tif"
+    world.put(blob, seed=8)
+    world.plan()
+    keys = [tile["partition_key"] for tile in world.tiles().values()]
+    with world.database.transaction() as connection:
+        held = giant_tiles.claim(connection, "giants", keys[:2], "other")
+        (giant,) = ledger_progress.open_giants(connection)
+        (run,) = ledger_progress.batches(connection)
+        giant_tiles.record(connection, held[0], {}, [], empty=True)  # while it works on
+        (row,) = connection.execute(MESSAGE, [blob])
+        raise psycopg.Rollback
+    assert giant[:4] == (blob, 9, 0, 2)
+    assert run[:5] == ("other", "giants", "tiles", 2, 0)
+    assert row == ("waits for its tiles: 1 of 9",)
+    world.work()
+    with world.database.transaction() as connection:
+        assert not ledger_progress.open_giants(connection)
+    planned, made = logged(world, blob)
+    assert planned.startswith(f"{blob}: planned: 9 tiles, some ")
+    assert made.startswith(f"{blob}: made of 8 tiles; 1/1 files, ")
+    counted = {logged(world, key)[0].split("; ")[1].split(",")[0] for key in keys}
+    assert counted == {f"{n}/9 tiles" for n in range(1, 10)}
+
+
+def logged(world, name):
+    """Lines of all runs' logs on a file or tile, from the oldest."""
+    logs = (
+        entry.user_message
+        for run in reversed(world.instance.get_runs())
+        for entry in world.instance.all_logs(run.run_id)
+    )
+    return [line for line in logs if line.startswith(f"{name}: ")]
 
 
 def test_dead_runs_and_two_sensors_change_nothing(world):
