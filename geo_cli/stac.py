@@ -98,6 +98,7 @@ def load_catalogue(
         ServiceError: it is the collection of a dataset, or one of the files is no STAC.
     """
     import orjson
+    from psycopg import DataError
 
     from geo_resources import pgstac
     from geo_resources.pgstac_bulk import bulk_load
@@ -110,7 +111,7 @@ def load_catalogue(
         with transaction(settings, LOADER) as connection, items_file.open("rb") as file:
             pgstac.put_collection(connection, collection)
             return name, bulk_load(connection, name, map(orjson.loads, file))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, DataError) as error:
         raise ServiceError(f"not STAC: {error}") from error
 
 

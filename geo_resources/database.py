@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, LiteralString, cast
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from geo_resources.pgstac_indexes import index_properties
 from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ def migrate(url: str) -> list[str]:
         for attempt in range(1, _CLUSTER_RACES + 1):
             try:
                 applied += _migrate_schemas(url)
-                return applied + _migrate_pgstac(url)
+                applied += _migrate_pgstac(url)
+                return applied + _index_properties(url)
             except psycopg.errors.InsufficientPrivilege as error:
                 raise _missing_right(guard, error) from error
             except (psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):
@@ -359,6 +361,11 @@ def _migrate_pgstac(url: str) -> list[str]:
         PgstacDB(pool=pool) as pgstac,
     ):
         return [f"pgstac {Migrate(pgstac).run_migration(shipped)}"]
+
+
+def _index_properties(url: str) -> list[str]:
+    with connect(url, "strata migrate") as connection:
+        return index_properties(connection)
 
 
 def pgstac_version(connection: "Connection") -> str | None:
