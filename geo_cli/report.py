@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from geo_assets.contract import DatasetContract
     from geo_assets.gold.answer import Answer
     from geo_assets.integrity import Mended
@@ -41,6 +39,10 @@ def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str
 ) -> None:
     """A table without frills; `empty` in its place when there is no row."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*map(_cell, row))
@@ -50,7 +52,9 @@ def print_table(
     console.print(table if table.row_count else empty)
 
 
-def _cell(value: object) -> Text:
+def _cell(value: object) -> "Text":
+    from rich.text import Text
+
     text = "" if value is None else str(value)
     return Text(text, style=COLORS.get(text, ""), overflow="fold")
 

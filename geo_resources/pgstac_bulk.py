@@ -1,52 +1,22 @@
 """Very many STAC items into one collection, all of them or none.
 
 For catalogues that are moved or built anew; batches of a run go by `pgstac.load_items`,
-which reads back every member. Here the rows are made in this process, in the form that
-pgSTAC's own loader gives them, copied, counted and compared as a whole.
+which reads back every member. Here rows are made in this process (`pgstac_rows.py`
+has their form), copied, counted and compared as a whole.
 """
 
-import gc
-import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, LiteralString
 
-from geo_resources.pgstac import (
-    ItemsLostError,
-    Json,
-    in_pgstac,
-    load_items,
-    without_nulls,
-)
+from geo_resources.pgstac import ItemsLostError, Json, in_pgstac, load_items
+from geo_resources.pgstac_rows import Target, encode_rows
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-CHUNK = 500  # items in memory
-SLOW_CHUNK = 200  # of a collection that is cut by time, which takes the slow way
-STORED_APART = ("id", "collection", "geometry", "type", "pgstac:base_item")
-_WGS84 = 4326
-
-
-class _Target(NamedTuple):
-    """Where the items of a collection go.
-
-    Attributes:
-        base_item: what all items have in common, and is left out of each.
-        base_item_id: its number; None before the collection was ever edited.
-        is_cut: whether a partition is of a year or month only.
-        is_empty: whether there is no item yet, nor can be: loads take turns.
-    """
-
-    collection: str
-    partition: str
-    base_item: Json
-    base_item_id: int | None
-    is_cut: bool
-    is_empty: bool
+SLOW_CHUNK = 200  # items of a collection that is cut by time, which goes the slow way
 
 
 def bulk_load(
@@ -78,7 +48,7 @@ def bulk_load(
 _FAST_COMPRESSION = "SELECT set_config('default_toast_compression', 'lz4', true)"
 
 
-def _fill(connection: "Connection", target: _Target, items: Iterable[Json]) -> int:
+def _fill(connection: "Connection", target: Target, items: Iterable[Json]) -> int:
     """Straight into an empty partition; items that come again replace the first."""
     from psycopg import sql
 
@@ -96,7 +66,7 @@ def _fill(connection: "Connection", target: _Target, items: Iterable[Json]) -> i
     partition = sql.Identifier("pgstac", target.partition)
     with connection.cursor() as cursor:
         with cursor.copy(sql.SQL(_COPY).format(partition)) as copy:
-            for rows in _ahead(_rows(target, firsts())):
+            for rows in _ahead(encode_rows(target, firsts())):
                 copy.write(rows)
         cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(partition))
         found: Any = cursor.fetchone()
@@ -107,7 +77,7 @@ def _fill(connection: "Connection", target: _Target, items: Iterable[Json]) -> i
     return len(seen)
 
 
-def _replace(connection: "Connection", target: _Target, items: Iterable[Json]) -> int:
+def _replace(connection: "Connection", target: Target, items: Iterable[Json]) -> int:
     """Beside, then in the place of those of the same ids."""
     from psycopg import sql
 
@@ -117,7 +87,7 @@ def _replace(connection: "Connection", target: _Target, items: Iterable[Json]) -
         connection.cursor() as cursor,
         cursor.copy(sql.SQL(_COPY).format(beside)) as copy,
     ):
-        for rows in _ahead(_rows(target, items)):
+        for rows in _ahead(encode_rows(target, items)):
             copy.write(rows)
     return _publish(connection, target)
 
@@ -134,12 +104,12 @@ def _load_slowly(
     return len(seen)
 
 
-def _find_target(connection: "Connection", collection_id: str) -> _Target:
+def _find_target(connection: "Connection", collection_id: str) -> Target:
     row = connection.execute(_TARGET, [collection_id]).fetchone()
     if row is None:
         message = f"there is no collection {collection_id}"
         raise LookupError(message)
-    return _Target(collection_id, *row)
+    return Target(collection_id, *row)
 
 
 _TARGET = """
@@ -157,25 +127,8 @@ CREATE TEMPORARY TABLE bulk_items (
 """
 _COPY: LiteralString = """
 COPY {} (id, geometry, collection, datetime, end_datetime, content)
-FROM STDIN
+FROM STDIN (FORMAT binary)
 """
-
-
-def _rows(target: _Target, items: Iterable[Json]) -> Iterator[bytes]:
-    """Rows in the text format of COPY, many at once."""
-    import shapely
-
-    rest = iter(items)
-    while True:
-        with _no_collector():
-            if not (chunk := [*islice(rest, CHUNK)]):
-                return
-            shapes = shapely.from_geojson([_geometry(item) for item in chunk])
-            places = shapely.to_wkb(
-                shapely.set_srid(shapes, _WGS84), hex=True, include_srid=True
-            )
-            rows = [*map(_row, repeat(target), chunk, places)]
-        yield b"\n".join(rows) + b"\n"
 
 
 def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -187,117 +140,7 @@ def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield ready
 
 
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Without looks for cycles: JSON has none, and they take half of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _row(target: _Target, item: Json, place: str) -> bytes:
-    content = _slim(item, target)
-    fields = (
-        _escape(item["id"].encode()),
-        place.encode(),
-        _escape(target.collection.encode()),
-        *map(_escape, _interval(content["properties"])),
-        _escape(_dump(content)),
-    )
-    return b"\t".join(fields)
-
-
-def _geometry(item: Json) -> bytes:
-    import orjson
-
-    if not item.get("geometry"):  # pgSTAC takes none without
-        message = f"{item['id']} has no geometry"
-        raise ValueError(message)
-    return orjson.dumps(item["geometry"])
-
-
-def _escape(field: bytes) -> bytes:
-    """A field as COPY takes it."""
-    if b"\\" in field:
-        field = field.replace(b"\\", b"\\\\")
-    if b"\t" in field or b"\n" in field or b"\r" in field:
-        field = field.replace(b"\t", b"\\t").replace(b"\n", b"\\n")
-        field = field.replace(b"\r", b"\\r")
-    return field
-
-
-def _dump(content: Json) -> bytes:
-    """JSON without null members, as pgSTAC keeps none."""
-    dumped = _dump_as_it_is(content)
-    return _dump_as_it_is(without_nulls(content)) if b"null" in dumped else dumped
-
-
-def _dump_as_it_is(value: Json) -> bytes:
-    """JSON.
-
-    Raises:
-        ValueError: a number is NaN or infinity, which would become null.
-    """
-    import orjson
-
-    dumped = orjson.dumps(value)
-    if b"null" in dumped:
-        json.dumps(value, allow_nan=False)
-    return dumped
-
-
-def _slim(item: Json, target: _Target) -> Json:
-    """The item without what its collection says, and without what is in columns."""
-    from hydraters import dehydrate
-
-    if item.get("collection") != target.collection:
-        message = f"{item['id']} is of collection {item.get('collection')}"
-        raise ValueError(message)
-    properties = item["properties"]
-    for key in ("datetime", "start_datetime", "end_datetime"):
-        if time := properties.get(key):
-            properties[key] = _utc(time)
-    slim = dehydrate(target.base_item, item)  # in place
-    content = {key: part for key, part in slim.items() if key not in STORED_APART}
-    if target.base_item_id is not None:
-        content["pgstac:base_item"] = target.base_item_id
-    return content
-
-
-def _utc(time: str) -> str:
-    if time.endswith("Z"):
-        datetime.fromisoformat(time)  # raises if it is none
-        return time
-    moment = datetime.fromisoformat(time)
-    if moment.tzinfo is None:
-        message = f"{time} has no time zone"
-        raise ValueError(message)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _interval(properties: Json) -> tuple[bytes, bytes]:
-    """First and last moment, as pgSTAC has them.
-
-    Raises:
-        ValueError: there is none, or the last comes first.
-    """
-    start, end = properties.get("start_datetime"), properties.get("end_datetime")
-    if not start or not end:
-        start = end = properties.get("datetime")
-    if not start or not end:
-        message = "neither datetime nor start_datetime and end_datetime"
-        raise ValueError(message)
-    if datetime.fromisoformat(start) > datetime.fromisoformat(end):
-        message = f"{start} comes after {end}"
-        raise ValueError(message)
-    return start.encode(), end.encode()
-
-
-def _publish(connection: "Connection", target: _Target) -> int:
+def _publish(connection: "Connection", target: Target) -> int:
     """Put the copied rows in the place of those of the same ids, and compare."""
     from psycopg import sql
 

@@ -132,3 +132,57 @@ def test_nothing_to_load_is_no_error_and_the_collection_must_be_there(database):
     assert load(database, []) == 0
     with pytest.raises(LookupError, match="none"):
         load(database, [], "none")
+
+
+def test_any_geometry_is_the_one_that_pgstac_would_read(database):
+    triangle = [[0, 0], [1, 0], [1.1, 1e-7], [0, 0]]
+    hole = [[0.2, 0.01], [0.3, 0.01], [0.3, 0.02], [0.2, 0.01]]
+    high = [[*place, 7] for place in triangle]
+    shapes = [
+        ("Polygon", [triangle]),
+        ("Polygon", [triangle, hole]),
+        ("Polygon", [high]),
+        ("MultiPolygon", [[triangle], [[[5, 5], [6, 5], [6, 6], [5, 5]]]]),
+        ("Point", [1, 2]),
+        ("LineString", [[1, 2], [3, 4.25]]),
+    ]
+    sent = [
+        item(f"i{number}") | {"geometry": {"type": kind, "coordinates": places}}
+        for number, (kind, places) in enumerate(shapes)
+    ]
+    with database.transaction() as connection:
+        load_items(connection, "dem", sent)
+    expected = rows(database)
+    with database.transaction() as connection:
+        connection.execute("DELETE FROM pgstac.items")
+    load(database, sent)
+    assert rows(database) == expected
+
+
+def test_times_are_rounded_as_postgresql_does(database):
+    times = ["2024-01-31T10:00:00.1234567Z", "2024-01-31T10:00:00.1234564Z",
+             "1970-01-01T00:00:00.9999999Z", "0001-01-01T00:00:00Z"]  # fmt: skip
+    load(database, [item(f"i{n}", time) for n, time in enumerate(times)])
+    with database.transaction() as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM items WHERE datetime = end_datetime"
+            " AND datetime = (content #>> '{properties,datetime}')::timestamptz"
+        ).fetchone()
+    assert found == (len(times),)
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[0, 0], [1, 0], [1, 1]],
+        [[0, 0], [1, 0], [0, 0]],
+        [[0, 0], [1, 0], [1, float("inf")], [0, 0]],
+        [[0, 0], [1, 0], [1, "1"], [0, 0]],
+    ],
+    ids=["open", "short", "endless", "text"],
+)
+def test_a_ring_that_is_none_is_refused(database, ring):
+    wrong = item("a") | {"geometry": {"type": "Polygon", "coordinates": [ring]}}
+    with pytest.raises(Exception, match=r"(?i)ring|points|number|array|coord"):
+        load(database, [item("b"), wrong])
+    assert rows(database) == []
