@@ -331,14 +331,22 @@ WHERE g.id = t.giant_id AND t.state = 'running' AND t.run_id = ANY(%(runs)s)
 
 _GIVE_UP = """
 UPDATE ops.ledger AS l SET
-    status = 'failed', code = 'RUN_DIED', finished = now(), retry_after = NULL,
-    run_key = NULL, requested_at = NULL, evidence = jsonb_build_object('tile', bad.key),
-    message = 'The run died ' || bad.attempts || ' times with tile ' || bad.key || '.',
-    suggested_action = 'Look into the log of run ' || bad.run_id
-        || ', then: strata retry'
+    status = 'failed', code = 'RUN_DIED', finished = greatest(now(), l.started),
+    retry_after = NULL, run_key = NULL, requested_at = NULL,
+    evidence = bad.evidence, message = bad.message, suggested_action = bad.action,
+    error = jsonb_build_object(
+        'type', 'RunDied', 'category', 'transient', 'code', 'RUN_DIED',
+        'where', 'worker', 'message', bad.message, 'evidence', bad.evidence,
+        'suggested_action', bad.action, 'retryable', false, 'attempt', bad.attempts,
+        'correlation_id', bad.run_id || '/' || l.container || '/' || l.blob
+    )
 FROM (
     SELECT DISTINCT ON (g.ledger_id)
-        g.ledger_id, t.attempts, t.run_id, t.partition_key AS key
+        g.ledger_id, t.attempts, t.run_id,
+        jsonb_build_object('tile', t.partition_key) AS evidence,
+        'The run died ' || t.attempts || ' times with tile ' || t.partition_key || '.'
+            AS message,
+        'Look into the log of run ' || t.run_id || ', then: strata retry' AS action
     FROM ops.giant_tiles AS t JOIN ops.giants AS g ON g.id = t.giant_id
     WHERE t.state = 'running' AND t.run_id = ANY(%(runs)s) AND g.state = 'open'
         AND t.attempts >= %(most_attempts)s
