@@ -71,10 +71,13 @@ class Desk(Protocol[ResultT]):
 
     Attributes:
         together: whether a batch is published as one, or each file by itself.
+        recorded: whether `process` has recorded what a file became: there is nothing
+            to publish, and it is told at once, not when the batch is done.
         unit: what a row is.
     """
 
     together: bool
+    recorded: bool
     unit: Unit
 
     def process(self, row: LedgerRow, threads: int) -> ResultT:
@@ -136,11 +139,12 @@ def run_batch(
     pace = Pace(context, rows, unit=desk.unit)
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="file") as pool:
         for outcome in _processed(pool, rows, desk, patience):
-            if isinstance(outcome, Done):
+            if isinstance(outcome, Done) and not desk.recorded:
                 done.append(outcome)
             else:
-                bad.append(outcome)
                 _settle(context, desk, patience, outcome)
+            if not isinstance(outcome, Done):
+                bad.append(outcome)
             told = _progress(desk, outcome)
             context.log.info("%s; %s", told, pace.done(outcome.row))
         made: list[Done[ResultT]] = []

@@ -54,6 +54,7 @@ class RasterDesk:
     """
 
     together = True  # one load into pgSTAC for the batch
+    recorded = False
     unit: Unit = "files"
 
     def __init__(self, contract: RasterContract, bench: Bench) -> None:

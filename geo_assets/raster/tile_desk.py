@@ -49,7 +49,8 @@ class TileDesk:
         stack: closed when the run ends.
     """
 
-    together = False  # each tile was recorded when it was made
+    together = False
+    recorded = True  # when it is made: a kill costs no more than the tiles at work
     unit: Unit = "tiles"
 
     def __init__(

@@ -78,6 +78,7 @@ class VectorDesk:
     """
 
     together = False  # a reader that holds one table up must not hold all files up
+    recorded = False
     unit: Unit = "files"
 
     def __init__(self, contract: VectorContract, bench: Bench) -> None:
