@@ -1,17 +1,27 @@
 """A dataset that cuts giants, its sensors, and its runs, without a daemon."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import numpy as np
+import pystac
 import rasterio
+import yaml
 from rasterio.transform import from_origin
 
-from geo_resources import ledger
+from geo_assets.definitions import build_defs
+from geo_assets.naming import item_id
+from geo_resources import ledger, pgstac
 from geo_resources.scratch import Scratch
+from geo_resources.settings import Settings
 from geo_resources.storage import Storage
 from sensors.janitor import sweep
+from tests.conftest import ROOT
+from tests.integration.giant_killed import Doom
 from tests.integration.vector_world import VectorWorld, opened
 
 GIANTS = {
@@ -29,6 +39,24 @@ SENSORS = {
 class GiantWorld(VectorWorld):
     """A dataset `giants`: files of more than a megapixel become tiles of 512."""
 
+    def __init__(
+        self, home: Path, url: str, project: Path, instance: dg.DagsterInstance
+    ) -> None:
+        super().__init__(home, url, project, instance)
+        self.home, self.project = home, project
+
+    def change(self, storage: Storage | None = None, **attributes: Any) -> None:
+        """Load the code location anew: another storage, or another contract."""
+        if storage is not None:
+            self.resources["storage"] = storage
+        if attributes:
+            (path,) = self.project.glob("*/defs/giants/defs.yaml")
+            text = yaml.safe_load(path.read_text("utf-8"))
+            text["attributes"] |= attributes
+            path.write_text(yaml.safe_dump(text), "utf-8")
+        settings = Settings(home=self.home, settle_seconds=0)
+        self._defs = build_defs(settings, self.resources, self.project)
+
     def put(self, blob: str, seed: int = 0, **options: Any) -> None:
         """A raster of 3 x 3 tiles, of which the last is empty."""
         pixels = np.random.default_rng(seed).integers(1, 255, (3, 1300, 1100), "uint8")
@@ -40,9 +68,17 @@ class GiantWorld(VectorWorld):
             "compress": "deflate", "transform": from_origin(5e5, 5.4e6, 1, 1),
         }  # fmt: skip
         path = self.place(blob)
-        with rasterio.open(path, "w", **{**profile, **tiled, **options}) as dataset:
+        wanted = {**profile, **tiled, **options}
+        chosen = {name: value for name, value in wanted.items() if value is not None}
+        with rasterio.open(path, "w", **chosen) as dataset:
             dataset.write(pixels)
         self.settle(blob)
+
+    def settle(self, blob: str, age_seconds: float = 60) -> None:
+        """Let the blob be old enough; bring it to where bronze is."""
+        super().settle(blob, age_seconds)
+        if not self.storage.is_local:
+            self.storage.upload("bronze", blob, self.bronze / blob)
 
     @property
     def instance(self) -> dg.DagsterInstance:
@@ -73,6 +109,26 @@ class GiantWorld(VectorWorld):
     def run(self, request: dg.RunRequest) -> None:
         """Let a run end, well or badly."""
         self._run(request)
+
+    def kill(self, request: dg.RunRequest, where: str) -> None:
+        """Let a run begin in a process of its own, which is killed at that point."""
+        doom = Doom(
+            home=self.home,
+            database_url=self.database.address,
+            project=self.project,
+            job=str(request.job_name),
+            tags={**request.tags, "dagster/run_key": str(request.run_key)},
+            where=where,
+        )
+        script = ROOT / "tests/integration/giant_killed.py"
+        done = subprocess.run(
+            [sys.executable, script, doom.model_dump_json()],
+            check=False,
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+        )
+        assert done.returncode == -9, done.stderr
 
     def work(self, most: int = 20) -> dict[str, dict[str, Any]]:
         """Sensors look and runs end, until no sensor asks for anything; `rows` then."""
@@ -143,7 +199,41 @@ class GiantWorld(VectorWorld):
 
 
 @contextmanager
-def giant_world(cluster, **more):
+def giant_world(cluster, *, in_postgres=False):
     """A world before any file has arrived."""
-    with opened(cluster, GiantWorld, {"giants": {**GIANTS, **more}}) as world:
+    datasets = {"giants": GIANTS}
+    with opened(cluster, GiantWorld, datasets, in_postgres=in_postgres) as world:
         yield world
+
+
+def item_of(world: GiantWorld, blob: str) -> dict[str, Any] | None:
+    """The item of a blob."""
+    with world.database.transaction() as connection:
+        return pgstac.get_item(connection, "giants", item_id(blob))
+
+
+def local(href: str) -> str:
+    """Path of a product in a local folder."""
+    return href.removeprefix("file://").replace("%40", "@").replace("%20", " ")
+
+
+def below(world: GiantWorld, blob: str) -> dict[str, bytes]:
+    """What lies in silver of a blob."""
+    stem = f"giants/{blob.removesuffix('.tif')}/"
+    return {n: data for n, data in world.stored().items() if n.startswith(stem)}
+
+
+def assert_accepted(world: GiantWorld, blob: str) -> pystac.Item:
+    """The row is accepted, owns all that lies in silver, and its pixels are there."""
+    row = world.rows()[blob]
+    assert (row["status"], row["message"]) == ("accepted", None)
+    owned = {one["href"] for one in row["products"] if "href" in one}
+    assert owned == {world.storage.href("silver", name) for name in below(world, blob)}
+    item = pystac.Item.from_dict(item_of(world, blob) or {})
+    with (
+        rasterio.open(world.bronze / blob) as source,
+        rasterio.open(local(item.assets["analysis"].href)) as mosaic,
+    ):
+        assert (mosaic.read() == source.read()).all()
+        assert mosaic.transform == source.transform
+    return item

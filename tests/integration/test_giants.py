@@ -8,19 +8,23 @@ from uuid import uuid4
 
 import dagster as dg
 import psycopg
-import pystac
 import pytest
 import rasterio
 
-from geo_assets.naming import item_id
 from geo_assets.raster.gdal_env import gdal_env
 from geo_assets.raster.tile import TileTask, make_tile
-from geo_resources import giant_tiles, ledger, ledger_progress, pgstac
+from geo_resources import giant_tiles, ledger, ledger_progress
 from geo_resources.fingerprint import sha256_of
 from geo_resources.storage import Storage
 from sensors.tiles import request_tiles
 from tests.conftest import AZURITE_ACCOUNT
-from tests.integration.giant_world import giant_world
+from tests.integration.giant_world import (
+    assert_accepted,
+    below,
+    giant_world,
+    item_of,
+    local,
+)
 from tests.unit.raster.giants import contract_of, make_giant
 from tests.unit.raster.rasters import pixels_of, write_raster
 
@@ -38,37 +42,6 @@ def world(cluster):
 
 def key(thing):
     return dg.AssetKey(["giants", thing])
-
-
-def item_of(world, blob):
-    with world.database.transaction() as connection:
-        return pgstac.get_item(connection, "giants", item_id(blob))
-
-
-def local(href):
-    return href.removeprefix("file://").replace("%40", "@")
-
-
-def below(world, blob):
-    """What lies in silver of a blob."""
-    stem = f"giants/{blob.removesuffix('.tif')}/"
-    return {n: data for n, data in world.stored().items() if n.startswith(stem)}
-
-
-def assert_accepted(world, blob):
-    """The row is accepted, owns all that lies in silver, and its pixels are there."""
-    row = world.rows()[blob]
-    assert (row["status"], row["message"]) == ("accepted", None)
-    owned = {one["href"] for one in row["products"] if "href" in one}
-    assert owned == {world.storage.href("silver", name) for name in below(world, blob)}
-    item = pystac.Item.from_dict(item_of(world, blob))
-    with (
-        rasterio.open(world.bronze / blob) as source,
-        rasterio.open(local(item.assets["analysis"].href)) as mosaic,
-    ):
-        assert (mosaic.read() == source.read()).all()
-        assert mosaic.transform == source.transform
-    return item
 
 
 def test_a_giant_becomes_tiles_and_one_item_that_can_be_taken_back(world):

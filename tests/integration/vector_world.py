@@ -151,18 +151,28 @@ class VectorWorld:
 
 @contextmanager
 def opened(
-    cluster: Cluster, kind: type[WorldT], datasets: Mapping[str, Attributes]
+    cluster: Cluster,
+    kind: type[WorldT],
+    datasets: Mapping[str, Attributes],
+    *,
+    in_postgres: bool = False,
 ) -> Iterator[WorldT]:
-    """A world of some kind over these datasets, before any file has arrived."""
+    """A world of some kind over these datasets, before any file has arrived.
+
+    `in_postgres` keeps Dagster's history there, too: retention speaks its SQL.
+    """
     with (
         temporary_home() as home,
         cloned_database(cluster, TEMPLATE) as url,
         project(home / "project", datasets) as folder,
     ):
         (home / "dagster").mkdir()
-        quiet = {"telemetry": {"enabled": False}}
+        overrides: dict[str, Any] = {"telemetry": {"enabled": False}}
+        if in_postgres:
+            address = url.replace("://", "+psycopg2://", 1)
+            overrides["storage"] = {"postgres": {"postgres_url": address}}
         dagster = str(home / "dagster")
-        with DagsterInstance.local_temp(dagster, overrides=quiet) as instance:
+        with DagsterInstance.local_temp(dagster, overrides=overrides) as instance:
             world = kind(home, url, folder, instance)
             yield world
             world.close()
