@@ -57,7 +57,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """
     statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
-    dead = [one.dagster_run for one in records if _is_dead(one, time.time())]
+    now = time.time()
+    dead = [one.dagster_run for one in records if _is_dead(instance, one, now)]
     for run in dead:
         if run.status is dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, "The process of this run is gone.")
@@ -66,15 +67,24 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
-def _is_dead(record: dg.RunRecord, now: float) -> bool:
+def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> bool:
     """Whether the process of a run has ended, or died before it said who it is."""
     run = record.dagster_run
-    if WORKER_TAG in run.tags:
-        return is_gone(run.tags[WORKER_TAG])
+    tag = run.tags.get(WORKER_TAG)
+    if tag is not None and tag != _inherited_tag(instance, run):
+        return is_gone(tag)
     of_checks = bool(run.asset_check_selection) and not run.asset_selection
     if of_checks or not FILES_TAGS & run.tags.keys():
         return False  # such runs say nothing of their process
     return now - (record.start_time or now) > BORN_WITHIN_SECONDS
+
+
+def _inherited_tag(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """The process of the run that this one is a retry of: tags are handed on."""
+    if run.parent_run_id is None:
+        return None
+    parent = instance.get_run_by_id(run.parent_run_id)
+    return parent.tags.get(WORKER_TAG) if parent else None
 
 
 def is_over(instance: dg.DagsterInstance, run_id: str) -> bool:

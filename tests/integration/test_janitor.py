@@ -148,6 +148,25 @@ def test_a_run_over_files_that_never_said_who_it_is_ends_in_time(world):
     assert fail_dead_runs(world.instance) == [late]
 
 
+def test_a_retry_that_has_not_said_who_it_is_is_not_taken_for_its_dead_parent(world):
+    """Dagster hands the tags of a run on to its retry, that of its process, too."""
+    tags = {WORKER_TAG: NOBODY, **RANGE}
+    parent = begin_run(world, **tags)
+    assert fail_dead_runs(world.instance) == [parent]
+    retry = dg.DagsterRun(
+        job_name="any",
+        status=dg.DagsterRunStatus.STARTED,
+        tags=tags,
+        root_run_id=parent,
+        parent_run_id=parent,
+    )
+    world.instance.add_run(retry)
+    assert fail_dead_runs(world.instance) == []
+    own = f"{socket.gethostname()}:{2**22 + 2}:0.00"
+    world.instance.add_run_tags(retry.run_id, {WORKER_TAG: own})
+    assert fail_dead_runs(world.instance) == [retry.run_id]
+
+
 def test_a_killed_process_is_gone_before_anybody_has_waited_for_it():
     process = subprocess.Popen(["sleep", "60"])
     start = psutil.Process(process.pid).create_time()
