@@ -197,13 +197,23 @@ def log_tail(log: Path, lines: int = TAIL_LINES) -> str:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM ends us as Ctrl-C does: what we started is stopped."""
+    """SIGTERM ends us as Ctrl-C does: what we started is stopped.
 
-    def interrupt(_signal: int, _frame: object) -> None:
+    Also when it comes in the midst of something that turns it into an error of its own,
+    as Python 3.11 does while it makes a class.
+    """
+    interrupted: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        interrupted.append(number)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except Exception as error:
+        if interrupted:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
