@@ -25,7 +25,6 @@ from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_c
 from sqlalchemy.dialects import postgresql
 
 if TYPE_CHECKING:
-    from dagster_postgres.auth import PgTokenProvider
     from sqlalchemy.engine import Connection
 
 TOGETHER = 500  # events in one statement
@@ -45,16 +44,8 @@ Stored = tuple[int, dg.EventLogEntry]
 class BatchingEventLog(PostgresEventLogStorage):
     """Dagster's event log; events that come together are written together."""
 
-    def __init__(
-        self,
-        postgres_url: str,
-        should_autocreate_tables: bool = True,  # noqa: FBT001, FBT002
-        inst_data: ConfigurableClassData | None = None,
-        token_provider: "PgTokenProvider | None" = None,
-    ) -> None:
-        super().__init__(
-            postgres_url, should_autocreate_tables, inst_data, token_provider
-        )
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401
+        super().__init__(**given)
         self._kept = threading.local()
 
     @classmethod
@@ -156,19 +147,13 @@ class Storage(DagsterPostgresStorage):
 
     def __init__(
         self,
-        postgres_url: str,
-        should_autocreate_tables: bool = True,  # noqa: FBT001, FBT002
+        *,
         inst_data: ConfigurableClassData | None = None,
-        token_provider: "PgTokenProvider | None" = None,
+        **given: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(
-            postgres_url, should_autocreate_tables, inst_data, token_provider
-        )
-        self._event_log_storage = BatchingEventLog(
-            postgres_url,
-            should_autocreate_tables=False,  # they are there by now
-            token_provider=token_provider,
-        )
+        super().__init__(inst_data=inst_data, **given)
+        made = {"should_autocreate_tables": False}  # they are there by now
+        self._event_log_storage = BatchingEventLog(**given | made)
 
     @classmethod
     def from_config_value(

@@ -64,12 +64,12 @@ WHERE id IN (
 """
 
 
-def mark_told(connection: "Connection", run_id: str) -> int:
-    """Note that Dagster knows what a run made; returns of how many rows."""
-    return connection.execute(_MARK_TOLD, [run_id]).rowcount
+def mark_told(connection: "Connection", *run_ids: str) -> int:
+    """Note that Dagster knows what runs made; returns of how many rows."""
+    return connection.execute(_MARK_TOLD, [[*run_ids]]).rowcount
 
 
-_MARK_TOLD = "UPDATE ops.ledger SET told = true WHERE run_id = %s AND NOT told"
+_MARK_TOLD = "UPDATE ops.ledger SET told = true WHERE run_id = ANY(%s) AND NOT told"
 
 
 def untold_run_ids(connection: "Connection") -> list[str]:
@@ -90,8 +90,7 @@ def requeue_untold(
     """
     bound = {"run_ids": [*run_ids], "most_attempts": most_attempts}
     again = connection.execute(_REQUEUE_UNTOLD, bound).rowcount
-    for run_id in run_ids:
-        mark_told(connection, run_id)
+    mark_told(connection, *run_ids)
     return again
 
 
