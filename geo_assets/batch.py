@@ -21,7 +21,6 @@ from geo_assets.pace import Pace
 from geo_assets.patience import Patience
 from geo_assets.progress import Unit
 from geo_resources.breakers import Service
-from geo_resources.dagster_storage import together
 from geo_resources.ledger import ClaimLostError, LedgerRow
 
 ResultT = TypeVar("ResultT")
@@ -250,6 +249,8 @@ def _tell(context: dg.AssetExecutionContext, events: Sequence[Event]) -> None:
 
     So one look at the event log serves a layer of the whole batch.
     """
+    from geo_resources.dagster_storage import together
+
     for layer in in_layers(events):
         newest = 0
         if any(map(has_inputs, layer)):
