@@ -100,9 +100,10 @@ def requests(connection: "Connection") -> list[Request]:
 
 
 _REQUESTS = """
-SELECT run_key, max(requested_at) FROM ops.giant_tiles
-WHERE state = 'waiting' AND run_key IS NOT NULL
-GROUP BY run_key
+SELECT t.run_key, g.dataset, count(*), max(t.requested_at)
+FROM ops.giant_tiles AS t JOIN ops.giants AS g ON g.id = t.giant_id
+WHERE t.state = 'waiting' AND t.run_key IS NOT NULL
+GROUP BY t.run_key, g.dataset
 """
 
 

@@ -67,9 +67,9 @@ def requests(connection: "Connection") -> list[Request]:
 
 
 _REQUESTS = """
-SELECT run_key, max(requested_at) AS requested_at FROM ops.ledger
-WHERE status = 'pending' AND run_key IS NOT NULL
-GROUP BY run_key
+SELECT run_key, dataset, count(*) AS waiting, max(requested_at) AS requested_at
+FROM ops.ledger WHERE status = 'pending' AND run_key IS NOT NULL
+GROUP BY run_key, dataset
 """
 
 

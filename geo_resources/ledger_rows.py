@@ -102,9 +102,12 @@ class Observed(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A run that was asked for, and that has not claimed all its files."""
+    """A run that was asked for, and that has not claimed all its files or tiles."""
 
     run_key: str
+    dataset: str
+    waiting: int
+    """Files, or tiles, that wait for it."""
     requested_at: datetime
 
 

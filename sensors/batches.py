@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
 
 def plan_batches(
-    files: Iterable[PendingFile], positions: Mapping[str, int]
+    files: Iterable[PendingFile], positions: Mapping[str, int], asked: int = 0
 ) -> list[Batch]:
     """Cut the pending files of one dataset into batches.
 
@@ -66,9 +66,11 @@ def plan_batches(
     Args:
         files: pending files of one dataset, in any order.
         positions: place of each partition key in its set.
+        asked: files of the dataset that wait in queued runs already.
     """
     ordered = sorted(files, key=lambda file: positions[file.partition_key])
-    most = BACKLOG_BATCH if len(ordered) >= BACKLOG_FILES else BATCH_FILES
+    is_backlog = len(ordered) + asked >= BACKLOG_FILES
+    most = BACKLOG_BATCH if is_backlog else BATCH_FILES
     return [_batch(cut) for cut in _cut(ordered, positions, most)]
 
 

@@ -5,7 +5,8 @@ for: what waits in the ledger costs nothing. Datasets take turns; in the queue n
 come before those that are tried again, and these before backfills.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,13 +83,14 @@ def _lines(
     files_of: dict[str, list[PendingRow]] = {}
     for row in rows:
         files_of.setdefault(row.dataset, []).append(row)
+    asked = asked_for(ledger.requests(connection))
     positions = {
         name: positions_of(instance, files_partitions(name), files_of[name])
         for name in files_of
     }
     of_a_line = groupby(rows, key=lambda row: (row.attempts > 0, row.dataset))
     for (again, dataset), files in of_a_line:
-        batches = plan_batches(files, positions[dataset])
+        batches = plan_batches(files, positions[dataset], asked[dataset])
         yield Line(dataset, AGAIN if again else FRESH, batches)
 
 
@@ -107,6 +109,14 @@ def is_lost(instance: dg.DagsterInstance, request: Request) -> bool:
     if not runs:
         return request.requested_at <= datetime.now(UTC) - LOST_AFTER
     return all(is_over(instance, run.run_id) for run in runs)
+
+
+def asked_for(requests: Iterable[Request]) -> Counter[str]:
+    """How many files, or tiles, of each dataset wait in queued runs."""
+    asked = Counter[str]()
+    for request in requests:
+        asked[request.dataset] += request.waiting
+    return asked
 
 
 def positions_of(

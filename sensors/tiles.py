@@ -24,6 +24,7 @@ from sensors.requests import (
     MOST_FILES,
     MOST_QUEUED_RUNS,
     PRIORITY_TAG,
+    asked_for,
     is_lost,
     positions_of,
     run_key_of,
@@ -97,10 +98,11 @@ def request_tiles(
 def _lines(instance: dg.DagsterInstance, connection: "Connection") -> Iterator[Line]:
     """What waits, a line per dataset; tiles count as small: cores share a run."""
     waiting = giant_tiles.waiting(connection, MOST_FILES)
+    asked = asked_for(giant_tiles.requests(connection))
     for dataset, found in groupby(waiting, key=lambda tile: tile.dataset):
         tiles = [one._replace(bytes=min(one.bytes, LARGE_BYTES)) for one in found]
         positions = positions_of(instance, tiles_partitions(dataset), tiles)
-        yield Line(dataset, plan_batches(tiles, positions))
+        yield Line(dataset, plan_batches(tiles, positions, asked[dataset]))
 
 
 def _run_request(dataset: str, batch: Batch, run_key: str) -> dg.RunRequest:

@@ -207,13 +207,15 @@ def test_changed_contracts_are_asked_again_for_what_waits_or_was_ignored(world):
 
 def test_a_request_is_made_once_and_can_be_forgotten(world):
     world.see({"a.tif": "1", "b.tif": "1"})
-    ids = [row["id"] for row in world.rows().values()]
+    rows = [*world.rows().values()]
+    ids, dataset = [row["id"] for row in rows], rows[0]["dataset"]
     assert world.transact(ledger.mark_requested, ids[:1], "k1", NOW) == 1
     assert world.transact(ledger.mark_requested, ids, "k2", NOW) == 1
-    assert world.transact(ledger.requests) == [("k1", NOW), ("k2", NOW)]
+    one, other = ("k1", dataset, 1, NOW), ("k2", dataset, 1, NOW)
+    assert world.transact(ledger.requests) == [one, other]
     assert world.transact(ledger.waiting, "bronze", 10) == []
     assert world.transact(ledger.forget_request, "k1") == 1
-    assert world.transact(ledger.requests) == [("k2", NOW)]
+    assert world.transact(ledger.requests) == [other]
     assert [r.blob for r in world.transact(ledger.waiting, "bronze", 9)] == ["a.tif"]
 
 

@@ -59,6 +59,15 @@ def test_a_flood_of_one_dataset_leaves_room_for_another(world):
     assert ask(world) == []
 
 
+def test_the_rest_of_a_flood_is_cut_as_large_as_its_begin(world):
+    whole = MOST_QUEUED_RUNS * BACKLOG_BATCH
+    arrive(world, *(f"many/{n:05}" for n in range(whole + 300)))
+    first = ask(world)
+    queue(world, first[4:])
+    rest = ask(world)
+    assert [int(one.tags["strata/files"]) for one in rest] == [100, 100, 100]
+
+
 def test_as_many_are_asked_for_as_the_queue_has_room_for(world):
     arrive(world, *(f"many/{n:05}" for n in range(5_000)))
     first = ask(world)

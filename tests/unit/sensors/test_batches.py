@@ -84,6 +84,12 @@ def test_when_many_wait_batches_are_larger():
     assert len(cut[0].ids) == BATCH_FILES
 
 
+def test_the_last_of_a_flood_come_in_batches_as_large_as_the_first():
+    files = waiting(*range(300))
+    cut = plan_batches(files, positions(300), asked=BACKLOG_FILES - 300)
+    assert [len(batch.ids) for batch in cut] == [BACKLOG_BATCH] * 3
+
+
 def test_datasets_take_turns():
     assert "".join(one for _, one in in_turn(["aaaa", "b", "cc"], 6)) == "abcaca"
     assert [*in_turn([], 6)] == []
