@@ -215,6 +215,9 @@ def record(
 ) -> Recorded:
     """The tile is made: as it was before, or another one; its file's row counts it.
 
+    The file has as many attempts again as after its plan: only faults between which no
+    tile was made bring it to an end.
+
     If it is not the run's any more, what was written is noted for deletion. A file that
     waits is locked before its tiles are counted: whoever comes last has counted all.
     """
@@ -241,8 +244,9 @@ FOR UPDATE OF l
 """
 
 _NOTE_PROGRESS = """
-UPDATE ops.ledger AS l SET message =
-    'waits for its tiles: ' || far.made || ' of ' || far.tiles
+UPDATE ops.ledger AS l SET
+    message = 'waits for its tiles: ' || far.made || ' of ' || far.tiles,
+    attempts = least(l.attempts, 1)
 FROM (
     SELECT g.ledger_id, count(*) AS tiles,
         count(*) FILTER (WHERE t.state IN ('made', 'empty')) AS made

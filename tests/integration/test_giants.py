@@ -129,6 +129,26 @@ def logged(world, name):
     return [line for line in logs if line.startswith(f"{name}: ")]
 
 
+def test_a_file_that_gets_on_is_not_given_up_for_faults_of_many_tiles(world):
+    blob = "scenes/unlucky.tif"
+    world.put(blob, seed=9)
+    world.plan()
+    assert world.rows()[blob]["attempts"] == 1
+    world.ask("UPDATE ops.ledger SET attempts = 5 WHERE blob = %s", blob)
+    first, *_ = world.tiles().values()
+    with world.database.transaction() as connection:
+        (held,) = giant_tiles.claim(
+            connection, "giants", [first["partition_key"]], "other"
+        )
+        giant_tiles.give_back(connection, [held.id], "other")
+    assert world.rows()[blob]["attempts"] == 5
+    for request in world.requests("tiles"):
+        world.run(request)
+    assert world.rows()[blob]["attempts"] == 1
+    world.work()
+    assert_accepted(world, blob)
+
+
 def test_dead_runs_and_two_sensors_change_nothing(world):
     blob = "scenes/killed.tif"
     world.put(blob, seed=3)
