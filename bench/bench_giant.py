@@ -2,14 +2,14 @@
 
     python bench/bench_giant.py --workdir /fast/disk [--sizes 10000 20000 30000 60000]
                                 [--ways tiles "one file"] [--tile 8192]
-                                [--crs EPSG:4326]
+                                [--crs EPSG:4326] [--strips]
 
 Plan or validation, three tiers, read-back, footprint, picture, STAC item; no Dagster,
-no database. Sources are RGB, tiled and compressed, made once by large_rasters.py;
-60,000 pixels a side need about 35 GB. Each row is a family of processes of its own: its
-CPU is the kernel's (wait4), memory is the largest sum of PSS that was seen, scratch is
-what the file system gave away beside source and products, at most. Prints a table, a
-row as soon as it is known; plot_scale.py draws it.
+no database. Sources are RGB, tiled (or in strips of a line) and compressed, made once
+by large_rasters.py; 60,000 pixels a side need about 35 GB. Each row is a family of
+processes of its own: its CPU is the kernel's (wait4), memory is the largest sum of PSS
+that was seen, scratch is what the file system gave away beside source and products, at
+most. Prints a table, a row as soon as it is known; plot_scale.py draws it.
 """
 
 import argparse
@@ -32,6 +32,7 @@ ONE_FILE, TILES = "one file", "tiles"
 PIXELS = (10_000, 20_000, 30_000, 60_000)
 TILED = ("tiled=yes", "blockxsize=512", "blockysize=512", "compress=deflate",
          "zlevel=1")  # fmt: skip
+STRIPS = ("tiled=no", "blockysize=1", "compress=deflate", "zlevel=1")
 
 
 @dataclass
@@ -42,13 +43,14 @@ class Peak:
     scratch_bytes: int = 0
 
 
-def write_source(workdir: Path, size: int) -> Path:
+def write_source(workdir: Path, size: int, *, strips: bool = False) -> Path:
     """A seeded RGB raster, made once."""
-    path = workdir / f"giant{size}.tif"
+    path = workdir / f"giant{size}{'-strips' if strips else ''}.tif"
+    layout = STRIPS if strips else TILED
     if not path.exists():
         part = path.with_suffix(".part.tif")
         maker = [sys.executable, str(HERE / "large_rasters.py"), "rgb", str(size)]
-        subprocess.run([*maker, str(part), *TILED], check=True)
+        subprocess.run([*maker, str(part), *layout], check=True)
         part.rename(path)
     return path
 
@@ -89,7 +91,7 @@ def product_bytes(work: Path) -> int:
 
 def bench(way: str, size: int, arguments: argparse.Namespace) -> str:
     """A row of the table."""
-    path = write_source(arguments.workdir, size)
+    path = write_source(arguments.workdir, size, strips=arguments.strips)
     work = arguments.workdir / "work"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -123,6 +125,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--ways", nargs="+", default=[TILES, ONE_FILE])
     parser.add_argument("--tile", type=int, default=8192, help="edge of a tile")
     parser.add_argument("--crs", help="warp to it")
+    parser.add_argument("--strips", action="store_true", help="sources in strips")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -18,6 +18,7 @@ from raster_task import raster_task
 
 if TYPE_CHECKING:
     from geo_assets.raster.giant import GiantPlan, MadeTile
+    from geo_assets.raster.window_file import WindowFile
 
 SILVER = "silver"  # below the work folder
 
@@ -60,11 +61,39 @@ def make_tiles(
     context = multiprocessing.get_context("spawn")
     make = partial(make_one, plan, path, work)
     with ProcessPoolExecutor(cores, mp_context=context) as pool:
-        yield from pool.map(make, plan.grid.places())
+        if not plan.cuts_rows:
+            yield from pool.map(make, plan.grid.places())
+            return
+        for row in range(plan.grid.rows):
+            windows = pool.submit(cut, plan, path, work, row, cores).result()
+            places = ((row, column) for column in windows)
+            yield from pool.map(make, places, windows.values())
+
+
+def cut(
+    plan: "GiantPlan", path: Path, work: Path, row: int, cores: int
+) -> "dict[int, WindowFile]":
+    """The windows of a row of tiles."""
+    from geo_assets.raster.row_cut import RowTask, cut_row
+
+    task = RowTask(
+        source=path,
+        options={},
+        plan=plan,
+        row=row,
+        columns=tuple(range(plan.grid.columns)),
+        work=work,
+        threads=cores,
+    )
+    return cut_row(task)
 
 
 def make_one(
-    plan: "GiantPlan", path: Path, work: Path, place: tuple[int, int]
+    plan: "GiantPlan",
+    path: Path,
+    work: Path,
+    place: tuple[int, int],
+    window: "WindowFile | None" = None,
 ) -> "MadeTile":
     """One tile, in a process of the pool."""
     from geo_assets.naming import tile_folder
@@ -76,6 +105,7 @@ def make_one(
     task = TileTask(
         source=path,
         options={},
+        pixels=window,
         plan=plan,
         row=row,
         column=column,
@@ -88,4 +118,6 @@ def make_one(
     for made in result.files.values():
         shutil.move(made, target)
     shutil.rmtree(scratch)
+    if window:
+        window.path.unlink()
     return MadeTile(row=row, column=column, facts=result.facts)

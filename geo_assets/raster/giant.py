@@ -90,6 +90,11 @@ class GiantPlan(Facts):
         return self.transform != self.profile.transform
 
     @property
+    def cuts_rows(self) -> bool:
+        """Whether rows are cut into windows before tiles are made: see `row_cut`."""
+        return self.striped and not self.is_warped and self.grid.columns > 1
+
+    @property
     def estimate(self) -> Estimate:
         """What it will cost."""
         pixels = self.grid.width * self.grid.height

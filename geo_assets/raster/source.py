@@ -31,6 +31,7 @@ from geo_assets.raster.grid import BLOCK, Level
 from geo_assets.raster.inspect import RasterProfile
 from geo_assets.raster.validity import Block, Pixels, Validity
 from geo_assets.raster.warp import WarpPlan, plan_warp
+from geo_assets.raster.window_file import WindowFile
 
 CACHE_BYTES = 64 << 20  # as a number GDAL_CACHEMAX is bytes; the default, 5 % of RAM
 CACHED_ROWS = 2  # of blocks, where 64 MB hold less
@@ -62,6 +63,7 @@ class Raster:
         warp: how it is warped; None if it stays as it is.
         handles: closes what the reading threads opened.
         origin: column and row, of what is read, at which `grid` begins.
+        pixels: where they are read from, if not from the file.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Raster:
     threads: int
     handles: ExitStack
     origin: tuple[int, int] = (0, 0)
+    pixels: WindowFile | None = None
     local: threading.local = field(default_factory=threading.local)
 
     @property
@@ -95,11 +98,11 @@ class Raster:
     def read_rows(self, row: int) -> Block:
         """Pixels of a row of blocks, whole width, without their validity."""
         height = Level(self.grid.width, self.grid.height).row_height(row)
-        return self._read(window_at(0, row * BLOCK, self.grid.width, height))
+        return self.read_pixels(window_at(0, row * BLOCK, self.grid.width, height))
 
     def read_window(self, window: Window) -> Block:
         """Pixels of a window with their validity."""
-        block = self._read(window)
+        block = self.read_pixels(window)
         return self.validity.mark(block.pixels, block.mask)
 
     def iterate_rows(self) -> Iterator[Block]:
@@ -124,8 +127,11 @@ class Raster:
         with rasterio.Env(**gdal_env()):  # GDAL's settings are per thread
             return self.read_rows(row)
 
-    def _read(self, window: Window) -> Block:
+    def read_pixels(self, window: Window) -> Block:
+        """Pixels of a window, without their validity."""
         window = _moved(window, self.origin)
+        if self.pixels is not None:
+            return self.pixels.read(window)
         try:
             with source_faults(str(self.path), size_bytes=self.size_bytes):
                 if self.warp is None:

@@ -34,6 +34,7 @@ from geo_assets.raster.tiers import Recipe, Tier, lossless_predictor
 from geo_assets.raster.tiling import Box
 from geo_assets.raster.validity import Block, Validity
 from geo_assets.raster.verify import verify_cog
+from geo_assets.raster.window_file import WindowFile
 
 SEED_LEVEL = 3  # of deflate
 
@@ -44,6 +45,7 @@ class TileTask(BaseModel):
     Attributes:
         source: local file, or `/vsiaz/…`, of which only the window is read.
         options: GDAL configuration that opens `source`; holds credentials.
+        pixels: of the window, if they were read already: see `row_cut`.
         work: empty folder; results are left there.
         threads: that encode; one reads.
     """
@@ -52,6 +54,7 @@ class TileTask(BaseModel):
 
     source: Path
     options: dict[str, str] = Field(repr=False)
+    pixels: WindowFile | None = None
     plan: GiantPlan
     row: int
     column: int
@@ -102,7 +105,7 @@ def _opened(task: TileTask, box: Box) -> Iterator[Raster]:
         target_crs=plan.target_crs,
         columns=box.width,
     ) as raster:
-        yield raster
+        yield replace(raster, pixels=task.pixels)
 
 
 def _cut(raster: Raster, whole: Grid, box: Box) -> Raster:

@@ -25,6 +25,7 @@ from geo_assets.lineage import CODE_VERSION_TAG, DATA_VERSION_TAG, Event, Lineag
 from geo_assets.progress import Unit
 from geo_assets.raster.products import SILVER, tile_name
 from geo_assets.raster.specs import TILE, TILE_CODE, file_specs
+from geo_assets.raster.tile_windows import TileWindows
 from geo_assets.routing import contract_digest
 from geo_assets.specs import key_of
 from geo_assets.verdicts import Verdicts
@@ -66,6 +67,7 @@ class TileDesk:
         self._database = bench.database
         self._tiles = {tile.partition_key: tile for tile in tiles}
         self._stack = stack
+        self._windows = TileWindows(bench, tiles, stack)
         self._verdicts = Verdicts(
             contract, bench.storage, bench.database, bench.recovery
         )
@@ -88,10 +90,14 @@ class TileDesk:
             if not giant_tiles.hold(connection, tile):
                 return None
         plan, source = self._prepare(tile)
-        with self._bench.scratch.folder(self._bench.run_id) as folder:
+        with (
+            self._bench.scratch.folder(self._bench.run_id) as folder,
+            self._windows.of(tile, plan, source) as window,
+        ):
             task = TileTask(
                 source=Path(source.path),
                 options=source.options,
+                pixels=window,
                 plan=plan,
                 row=tile.row,
                 column=tile.column,
@@ -116,8 +122,8 @@ class TileDesk:
             return self._plans[tile.giant_id], self._sources[tile.giant_id]
 
     def _source(self, tile: ClaimedTile, plan: "GiantPlan") -> GdalSource:
-        """Where the windows are read: in place, unless each would cost whole rows."""
-        if self._storage.is_local or not plan.striped:
+        """Where pixels are read: in place, unless each window would cost whole rows."""
+        if self._storage.is_local or not plan.striped or not plan.is_warped:
             return self._storage.readable(tile.container, tile.blob, etag=tile.etag)
         scratch = self._bench.scratch.folder(self._bench.run_id)
         folder = self._stack.enter_context(scratch)

@@ -1,0 +1,79 @@
+"""The windows of a run's tiles, where their giant is striped; see `row_cut`."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from geo_assets.file_assets import Bench
+from geo_resources.blobs import GdalSource
+from geo_resources.giant_tiles import ClaimedTile
+
+if TYPE_CHECKING:
+    from geo_assets.raster.giant import GiantPlan
+    from geo_assets.raster.window_file import WindowFile
+
+Row = tuple[int, int]  # of a giant
+
+
+class TileWindows:
+    """Cuts a row of tiles when its first tile begins; the others wait for it.
+
+    Args:
+        bench: what the run gives to work with.
+        tiles: that the run has claimed.
+        stack: closed when the run ends.
+    """
+
+    def __init__(
+        self, bench: Bench, tiles: Sequence[ClaimedTile], stack: ExitStack
+    ) -> None:
+        self._bench = bench
+        self._stack = stack
+        self._columns: dict[Row, list[int]] = defaultdict(list)
+        for tile in tiles:
+            self._columns[tile.giant_id, tile.row].append(tile.column)
+        self._locks = {row: Lock() for row in self._columns}
+        self._cut: dict[Row, dict[int, WindowFile]] = {}
+
+    @contextmanager
+    def of(
+        self, tile: ClaimedTile, plan: "GiantPlan", source: GdalSource
+    ) -> "Iterator[WindowFile | None]":
+        """A tile's window; None if it is read from the source.
+
+        It is deleted when the tile is done. One that failed may be tried again.
+        """
+        if not plan.cuts_rows:
+            yield None
+            return
+        row = tile.giant_id, tile.row
+        with self._locks[row]:
+            if row not in self._cut:
+                self._cut[row] = self._cut_row(row, plan, source)
+        window = self._cut[row][tile.column]
+        yield window
+        window.path.unlink()
+
+    def _cut_row(
+        self, row: Row, plan: "GiantPlan", source: GdalSource
+    ) -> "dict[int, WindowFile]":
+        from geo_assets.raster.giant import pixel_bytes
+        from geo_assets.raster.row_cut import RowTask, cut_row
+
+        scratch = self._bench.scratch.folder(self._bench.run_id)
+        task = RowTask(
+            source=Path(source.path),
+            options=source.options,
+            plan=plan,
+            row=row[1],
+            columns=tuple(self._columns[row]),
+            work=self._stack.enter_context(scratch),
+            threads=os.cpu_count() or 1,
+        )
+        pixels = plan.grid.width * (plan.grid.size + 2 * plan.grid.overlap)
+        size = pixels * pixel_bytes(plan.profile)
+        return self._bench.workers.call(cut_row, size, task)
