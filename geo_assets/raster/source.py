@@ -4,6 +4,7 @@ In memory lie the bands in work, not the raster. A striped, tiled, planar or war
 source gives the same blocks.
 """
 
+import math
 import re
 import threading
 from collections import deque
@@ -35,6 +36,8 @@ from geo_assets.raster.window_file import WindowFile
 
 CACHE_BYTES = 64 << 20  # as a number GDAL_CACHEMAX is bytes; the default, 5 % of RAM
 CACHED_ROWS = 2  # of blocks, where 64 MB hold less
+SLANT = 1.5  # rows of a source under a row of warped blocks, which lies aslant
+MOST_SLANTING_BYTES = 512 << 20
 
 # rasterio reads complex integers as floats; we keep their bits in one opaque number
 OPAQUE = {"complex_int16": "uint32"}
@@ -124,7 +127,9 @@ class Raster:
                 yield waiting.popleft().result()
 
     def _read_rows_in_env(self, row: int) -> Block:
-        with rasterio.Env(**gdal_env()):  # GDAL's settings are per thread
+        options = gdal_env()  # GDAL's settings are per thread, but for the cache
+        del options["GDAL_CACHEMAX"]
+        with rasterio.Env(**options):
             return self.read_rows(row)
 
     def read_pixels(self, window: Window) -> Block:
@@ -202,11 +207,13 @@ def open_raster(
     cache = max(CACHE_BYTES, CACHED_ROWS * _block_row_bytes(profile, columns))
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**gdal_env()))
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         stack.enter_context(rasterio_is_quiet())
         with source_faults(str(path), size_bytes=profile.size_bytes):
             dataset = stack.enter_context(rasterio.open(path, driver=profile.driver))
             warp = plan_warp(dataset, profile, target_crs) if target_crs else None
+        if warp is not None:
+            cache = max(cache, _slanting_bytes(profile, warp, threads))
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=cache))
         yield Raster(
             path=path,
             size_bytes=profile.size_bytes,
@@ -341,3 +348,16 @@ def _block_row_bytes(profile: RasterProfile, columns: int | None) -> int:
     if rows >= profile.height:  # one strip: GDAL reads it line by line
         return 0
     return rows * across * stored_dtype(profile.dtype).itemsize * profile.count
+
+
+def _slanting_bytes(profile: RasterProfile, warp: WarpPlan, threads: int) -> int:
+    """Strips under the rows of blocks that are warped at once; 0 if there are none.
+
+    Each block of a row would decode them again, had the cache no room for all of them.
+    """
+    rows, cols = profile.block_shape
+    if cols < profile.width or rows >= profile.height:
+        return 0
+    under = threads * math.ceil(SLANT * BLOCK / warp.scale[1]) + rows
+    row_bytes = cols * stored_dtype(profile.dtype).itemsize * profile.count
+    return min(MOST_SLANTING_BYTES, min(under, profile.height) * row_bytes)

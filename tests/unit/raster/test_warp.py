@@ -1,5 +1,7 @@
 """geo_assets.raster.warp and the reading of warped rasters"""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -9,6 +11,7 @@ from rasterio.transform import Affine, from_origin
 from rasterio.warp import reproject, transform_bounds
 
 from geo_assets.raster.gdal_env import rasterio_is_quiet
+from geo_assets.raster.source import open_raster
 from geo_assets.raster.tiers import Tier
 from geo_assets.raster.verify import verify_cog
 from tests.unit.raster.rasters import (
@@ -16,6 +19,7 @@ from tests.unit.raster.rasters import (
     PALETTE,
     corner_mask,
     make_tiers,
+    profile_of,
     rgb,
     smooth,
     write_raster,
@@ -84,6 +88,25 @@ def test_threads_do_not_change_a_warped_pixel(tmp_path):
     )
     one = warped(source, threads=1).made.cogs[Tier.ANALYSIS]
     assert warped(source, threads=3).made.cogs[Tier.ANALYSIS] == one
+
+
+def read_bytes():
+    """What this process has read so far, whether from disk or from its cache."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["rchar"])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_block_of_a_row_does_not_read_the_strips_again(threads, tmp_path):
+    pixels = np.zeros((1, 1100, 20_000))  # 80 MB below a row of blocks
+    source = write_raster(tmp_path / "a.tif", pixels)
+    profile, before = profile_of(source), read_bytes()
+    with open_raster(
+        source, profile, threads=threads, target_crs="EPSG:3857"
+    ) as raster:
+        assert raster.is_striped
+        assert sum(len(block.pixels) for block in raster.iterate_rows()) > 1000
+    assert read_bytes() - before < 3 * profile.size_bytes
 
 
 def test_edges_without_data_become_a_mask_where_there_is_no_nodata(tmp_path):
