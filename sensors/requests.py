@@ -36,7 +36,7 @@ LOST_AFTER = timedelta(seconds=60)  # a request without a run is made again
 RUN_KEY_TAG = "dagster/run_key"
 PRIORITY_TAG = "dagster/priority"
 FRESH, AGAIN = "10", "5"  # priorities in the queue; backfills have 0
-SIZE_TAG, GIANT = "strata/size", "giant"  # dagster.yaml lets one such run at a time
+SIZE_TAG, GIANT, TILES = "strata/size", "giant", "tiles"  # dagster.yaml limits both
 
 
 class Line(NamedTuple):

@@ -24,6 +24,8 @@ from sensors.requests import (
     MOST_FILES,
     MOST_QUEUED_RUNS,
     PRIORITY_TAG,
+    SIZE_TAG,
+    TILES,
     asked_for,
     is_lost,
     positions_of,
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from sensors.arrivals import Job
+
+
+MOST_QUEUED_TILES = 8  # runs; a giant may need hundreds, of which one works at a time
 
 
 class Line(NamedTuple):
@@ -78,8 +83,8 @@ def request_tiles(
     instance: dg.DagsterInstance, database: Database
 ) -> Iterator[dg.RunRequest]:
     """One run per batch of tiles that no living run has been asked for."""
-    queued = instance.get_runs_count(dg.RunsFilter(statuses=QUEUED))
-    if queued >= MOST_QUEUED_RUNS:
+    room = _room(instance)
+    if room <= 0:
         return
     with database.transaction() as connection:
         ledger.lock_requests(connection)
@@ -87,12 +92,22 @@ def request_tiles(
             if is_lost(instance, request):
                 giant_tiles.forget_request(connection, request.run_key)
         lines = [*_lines(instance, connection)]
-        batches = in_turn([line.batches for line in lines], MOST_QUEUED_RUNS - queued)
+        batches = in_turn([line.batches for line in lines], room)
         for which, batch in batches:
             run_key = run_key_of(instance, batch)
             now = datetime.now(UTC)
             giant_tiles.mark_requested(connection, batch.ids, run_key, now)
             yield _run_request(lines[which].dataset, batch, run_key)
+
+
+def _room(instance: dg.DagsterInstance) -> int:
+    """How many runs the queue takes: of tiles so few that new files find room, too."""
+    queued = dg.RunsFilter(statuses=QUEUED)
+    tiles = dg.RunsFilter(statuses=QUEUED, tags={SIZE_TAG: TILES})
+    return min(
+        MOST_QUEUED_RUNS - instance.get_runs_count(queued),
+        MOST_QUEUED_TILES - instance.get_runs_count(tiles),
+    )
 
 
 def _lines(instance: dg.DagsterInstance, connection: "Connection") -> Iterator[Line]:
@@ -111,6 +126,7 @@ def _run_request(dataset: str, batch: Batch, run_key: str) -> dg.RunRequest:
         "dagster/asset_partition_range_end": batch.last_key,
         PRIORITY_TAG: AGAIN,
         BATCH_TAG: batch.digest,
+        SIZE_TAG: TILES,
         "strata/tiles": str(len(batch.ids)),
     }
     return dg.RunRequest(run_key=run_key, job_name=tiles_job(dataset), tags=tags)

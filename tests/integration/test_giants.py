@@ -149,6 +149,27 @@ def test_a_file_that_gets_on_is_not_given_up_for_faults_of_many_tiles(world):
     assert_accepted(world, blob)
 
 
+def test_tiles_leave_room_in_the_queue_for_new_files(world):
+    world.put("scenes/long.tif", seed=10)
+    world.plan()
+    tiles = {"strata/size": "tiles"}
+    queued = [dg.DagsterRun(job_name="giants__tiles", tags=tiles) for _ in range(8)]
+    for run in queued:
+        world.instance.add_run(run)
+    assert not world.requests("tiles")
+    world.put("scenes/small and new.tif", seed=11, width=700)
+    (fresh,) = world.requests("bronze_arrivals")
+    world.instance.delete_run(queued[0].run_id)
+    (request,) = world.requests("tiles")
+    assert request.tags["strata/size"] == "tiles"
+    for run in queued[1:]:
+        world.instance.delete_run(run.run_id)
+    world.run(fresh)
+    world.run(request)
+    world.work()
+    assert_accepted(world, "scenes/long.tif")
+
+
 def test_dead_runs_and_two_sensors_change_nothing(world):
     blob = "scenes/killed.tif"
     world.put(blob, seed=3)
