@@ -37,7 +37,6 @@ class Settings(BaseModel):
         frozen=True,
         populate_by_name=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 
