@@ -12,6 +12,7 @@ from pathlib import Path
 import rasterio
 from pydantic import BaseModel, ConfigDict, Field
 
+from geo_assets.naming import tile_folder
 from geo_assets.raster.gdal_env import gdal_env
 from geo_assets.raster.giant import GiantPlan, pixel_bytes
 from geo_assets.raster.inspect import RasterProfile
@@ -64,7 +65,7 @@ def cut_row(task: RowTask) -> dict[int, WindowFile]:
         raster = stack.enter_context(opened)
         windows = {
             column: WindowFile(
-                path=task.work / f"r{task.row}_c{column}.pixels",
+                path=task.work / f"{tile_folder(task.row, column)}.pixels",
                 box=box,
                 dtype=raster.stored.str,
                 bands=raster.band_count,

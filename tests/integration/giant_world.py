@@ -30,6 +30,7 @@ GIANTS = {
     "tile": {"above_megapixels": 1, "size": 512},
     "tiers": ["visualization", "analysis"],
 }
+STRIPED = {"tiled": False, "blockxsize": None, "blockysize": 64}  # of `put`
 SENSORS = {
     "bronze_arrivals": ("storage", "database", "recovery"),
     "tiles": ("database", "recovery"),

@@ -19,12 +19,10 @@ from tests.conftest import (
     start_azurite,
     stop_azurite,
 )
-from tests.integration.giant_world import GIANTS, giant_world, item_of
+from tests.integration.giant_world import GIANTS, STRIPED, giant_world, item_of
 from tests.unit.raster.giants import contract_of, make_giant
 
 pytestmark = pytest.mark.integration
-
-STRIPED = {"tiled": False, "blockxsize": None, "blockysize": 64}
 
 
 @pytest.fixture(scope="module")

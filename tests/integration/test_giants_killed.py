@@ -9,7 +9,13 @@ import pytest
 from geo_resources import giant_tiles, ledger
 from geo_resources.scratch import Scratch
 from tests.integration.giant_killed import MOSAIC, TILES
-from tests.integration.giant_world import GIANTS, assert_accepted, below, giant_world
+from tests.integration.giant_world import (
+    GIANTS,
+    STRIPED,
+    assert_accepted,
+    below,
+    giant_world,
+)
 from tests.unit.raster.giants import contract_of, make_giant
 
 pytestmark = pytest.mark.integration
@@ -99,6 +105,19 @@ def test_the_mosaic_of_a_killed_run_is_made_by_the_next(world, where, tmp_path):
     world.work()
     assert_as_undisturbed(world, blob, tmp_path)
     assert set(times_made(world)) == {1}
+
+
+def test_windows_of_a_killed_run_are_swept_and_cut_again(world, tmp_path):
+    blob = "scenes/strips.tif"
+    world.put(blob, seed=50, **STRIPED)
+    world.plan()
+    (request,) = world.requests("tiles")
+    world.kill(request, "noted")
+    assert [*(world.home / "scratch").rglob("r00000_c*.pixels")]
+    assert world.sweep()["dead runs ended"] == 1
+    assert not [*(world.home / "scratch").rglob("*.pixels")]
+    world.work()
+    assert_as_undisturbed(world, blob, tmp_path)
 
 
 def test_a_tile_that_kills_its_runs_stops_its_file_until_a_retry(world, tmp_path):
