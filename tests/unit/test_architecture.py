@@ -47,6 +47,7 @@ BOUNDARIES = {  # of geo_assets/<kind>/: where stages meet Dagster and the servi
     "specs",
     "tile_assets",
     "tile_desk",
+    "tile_windows",
     "verdict",
 }
 IMPURE = ("dagster", "azure", "sqlalchemy", "geo_resources", "sensors", "geo_cli")
