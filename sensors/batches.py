@@ -9,8 +9,8 @@ from geo_assets.partitions import BATCH_FILES
 
 ItemT = TypeVar("ItemT")
 
-BACKLOG_FILES = 400  # that wait, from which runs are larger: their start costs seconds
-BACKLOG_BATCH = 100  # files of such a run
+LARGEST_BATCH = 100  # files of a run while many wait: a start costs seconds
+SHARES = 4  # of what waits, smaller ones would keep cores no busier
 BATCH_BYTES = 1 << 30
 ALONE_BYTES = 256 << 20  # such a file is a run of its own
 
@@ -61,7 +61,7 @@ def plan_batches(
     """Cut the pending files of one dataset into batches.
 
     A run takes a range of partition keys, so a batch never spans a key that is not
-    pending: it would be made again for nothing. When many wait, batches are larger.
+    pending: it would be made again for nothing. The more wait, the larger batches are.
 
     Args:
         files: pending files of one dataset, in any order.
@@ -69,8 +69,8 @@ def plan_batches(
         asked: files of the dataset that wait in queued runs already.
     """
     ordered = sorted(files, key=lambda file: positions[file.partition_key])
-    is_backlog = len(ordered) + asked >= BACKLOG_FILES
-    most = BACKLOG_BATCH if is_backlog else BATCH_FILES
+    share = (len(ordered) + asked) // SHARES
+    most = max(BATCH_FILES, min(LARGEST_BATCH, share))
     return [_batch(cut) for cut in _cut(ordered, positions, most)]
 
 

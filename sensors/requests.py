@@ -20,7 +20,7 @@ from geo_resources.database import Database
 from geo_resources.ledger import PendingRow, Request
 from geo_resources.recovery import Recovery
 from sensors.batches import (
-    BACKLOG_BATCH,
+    LARGEST_BATCH,
     Batch,
     PendingFile,
     in_turn,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 MOST_QUEUED_RUNS = 25  # back-pressure
-MOST_FILES = MOST_QUEUED_RUNS * BACKLOG_BATCH  # of a dataset: more fit into no tick
+MOST_FILES = MOST_QUEUED_RUNS * LARGEST_BATCH  # of a dataset: more fit into no tick
 LOST_AFTER = timedelta(seconds=60)  # a request without a run is made again
 RUN_KEY_TAG = "dagster/run_key"
 PRIORITY_TAG = "dagster/priority"

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from geo_resources import ledger
-from sensors.batches import ALONE_BYTES, BACKLOG_BATCH
+from sensors.batches import ALONE_BYTES, LARGEST_BATCH
 from sensors.requests import (
     LOST_AFTER,
     MOST_QUEUED_RUNS,
@@ -54,13 +54,13 @@ def test_a_flood_of_one_dataset_leaves_room_for_another(world):
     assert len(requests) == MOST_QUEUED_RUNS
     jobs = [one.job_name for one in requests]
     assert jobs.index("few__ingest") < 2
-    assert files(requests) == 2 + (MOST_QUEUED_RUNS - 1) * BACKLOG_BATCH
+    assert files(requests) == 2 + (MOST_QUEUED_RUNS - 1) * LARGEST_BATCH
     queue(world, requests)
     assert ask(world) == []
 
 
 def test_the_rest_of_a_flood_is_cut_as_large_as_its_begin(world):
-    whole = MOST_QUEUED_RUNS * BACKLOG_BATCH
+    whole = MOST_QUEUED_RUNS * LARGEST_BATCH
     arrive(world, *(f"many/{n:05}" for n in range(whole + 300)))
     first = ask(world)
     queue(world, first[4:])

@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from geo_assets.partitions import BATCH_FILES
 from sensors.batches import (
     ALONE_BYTES,
-    BACKLOG_BATCH,
-    BACKLOG_FILES,
     BATCH_BYTES,
+    LARGEST_BATCH,
     in_turn,
     plan_batches,
 )
@@ -71,23 +71,30 @@ def test_every_pending_file_is_in_exactly_one_batch_within_the_limits(drawn):
     assert sorted(i for batch in cut for i in batch.ids) == sorted(f.id for f in files)
     sizes = {file.id: file.bytes for file in files}
     for batch in cut:
-        assert len(batch.ids) <= BATCH_FILES
+        assert len(batch.ids) <= max(BATCH_FILES, len(files) // 4)
         assert len(batch.ids) == 1 or sum(map(sizes.get, batch.ids)) <= BATCH_BYTES
         assert list(batch.ids) == [*range(batch.ids[0], batch.ids[-1] + 1)]
 
 
-def test_when_many_wait_batches_are_larger():
-    files = waiting(*range(BACKLOG_FILES))
-    cut = plan_batches(files, positions(BACKLOG_FILES))
-    assert [len(batch.ids) for batch in cut] == [BACKLOG_BATCH] * 4
-    cut = plan_batches(files[1:], positions(BACKLOG_FILES))
-    assert len(cut[0].ids) == BATCH_FILES
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [
+        (60, [20] * 3),
+        (83, [20] * 4 + [3]),
+        (200, [50] * 4),
+        (500, [100] * 5),
+        (1000, [100] * 10),
+    ],
+)
+def test_the_more_wait_the_larger_batches_are(count, sizes):
+    cut = plan_batches(waiting(*range(count)), positions(count))
+    assert [len(batch.ids) for batch in cut] == sizes
 
 
 def test_the_last_of_a_flood_come_in_batches_as_large_as_the_first():
     files = waiting(*range(300))
-    cut = plan_batches(files, positions(300), asked=BACKLOG_FILES - 300)
-    assert [len(batch.ids) for batch in cut] == [BACKLOG_BATCH] * 3
+    cut = plan_batches(files, positions(300), asked=700)
+    assert [len(batch.ids) for batch in cut] == [LARGEST_BATCH] * 3
 
 
 def test_datasets_take_turns():
