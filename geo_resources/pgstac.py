@@ -67,7 +67,14 @@ def put_collection(connection: "Connection", collection: Json) -> None:
     if ensure_collection(connection, collection):
         return
     with in_pgstac(connection, lock=collection["id"]):
-        connection.execute("SELECT update_collection(%s::jsonb)", [_dump(collection)])
+        bound = {"id": collection["id"], "new": _dump(collection)}
+        connection.execute(_UPDATE, bound)
+
+
+_UPDATE = """
+SELECT update_collection(%(new)s::jsonb) FROM collections
+WHERE id = %(id)s AND content IS DISTINCT FROM %(new)s::jsonb
+"""
 
 
 def get_collection(connection: "Connection", collection_id: str) -> Json | None:

@@ -350,6 +350,18 @@ def test_a_collection_is_made_once_and_replaced_on_request(database):
         assert get_collection(connection, "none") is None
 
 
+def test_a_collection_that_says_the_same_again_is_not_touched(database):
+    def put(**said):
+        with database.transaction() as connection:
+            put_collection(connection, collection("dem", **said))
+            query = "SELECT xmin::text FROM pgstac.collections WHERE id = 'dem'"
+            return connection.execute(query).fetchone()
+
+    one = put(title="said")
+    assert put(title="said") == one
+    assert put(title="another") != one
+
+
 def test_many_may_make_the_same_collection_at_once(database):
     def make(_):
         with database.transaction() as connection:
