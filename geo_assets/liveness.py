@@ -9,6 +9,7 @@ import dagster as dg
 import psutil
 
 BATCH_TAG = "strata/batch"  # on runs of the sensor: digest of their blob versions
+SIZE_TAG, GIANT, TILES = "strata/size", "giant", "tiles"  # dagster.yaml limits both
 RETRY_ID_TAG = "dagster/auto_retry_run_id"
 WILL_RETRY_TAG = "dagster/will_retry"
 RETRIED_WITHIN_SECONDS = 60  # by Dagster, if at all; its daemon looks every 5

@@ -221,7 +221,7 @@ def record(
     If it is not the run's any more, what was written is noted for deletion. A file that
     waits is locked before its tiles are counted: whoever comes last has counted all.
     """
-    file_waits = connection.execute(_LOCK_WAITING, [tile.giant_id]).rowcount
+    file_waits = connection.execute(_LOCK_FILE, [tile.giant_id]).rowcount
     bound = {
         "id": tile.id,
         "run_id": tile.run_id,
@@ -237,15 +237,19 @@ def record(
     return "changed" if made[0] else "same"
 
 
-_LOCK_WAITING = """
+# Failed for a tile's sake: the others of the run go on.
+_LOCK_FILE = """
 SELECT FROM ops.giants AS g JOIN ops.ledger AS l ON l.id = g.ledger_id
-WHERE g.id = %s AND g.state = 'open' AND l.status = 'pending'
+WHERE g.id = %s AND g.state = 'open' AND l.status IN ('pending', 'failed')
 FOR UPDATE OF l
 """
 
 _NOTE_PROGRESS = """
 UPDATE ops.ledger AS l SET
-    message = 'waits for its tiles: ' || far.made || ' of ' || far.tiles,
+    message = CASE
+        WHEN l.status = 'failed' THEN l.message
+        ELSE 'waits for its tiles: ' || far.made || ' of ' || far.tiles
+    END,
     attempts = least(l.attempts, 1)
 FROM (
     SELECT g.ledger_id, count(*) AS tiles,

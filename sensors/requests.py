@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
-from geo_assets.liveness import BATCH_TAG, QUEUED, UNFINISHED, is_over
+from geo_assets.liveness import (
+    BATCH_TAG,
+    GIANT,
+    QUEUED,
+    SIZE_TAG,
+    UNFINISHED,
+    is_over,
+)
 from geo_assets.naming import files_job, files_partitions
 from geo_resources import ledger
 from geo_resources.database import Database
@@ -36,7 +43,6 @@ LOST_AFTER = timedelta(seconds=60)  # a request without a run is made again
 RUN_KEY_TAG = "dagster/run_key"
 PRIORITY_TAG = "dagster/priority"
 FRESH, AGAIN = "10", "5"  # priorities in the queue; backfills have 0
-SIZE_TAG, GIANT, TILES = "strata/size", "giant", "tiles"  # dagster.yaml limits both
 
 
 class Line(NamedTuple):
@@ -77,20 +83,26 @@ def request_runs(
 def _lines(
     instance: dg.DagsterInstance, connection: "Connection", container: str
 ) -> Iterator[Line]:
-    """What waits: a line per dataset, then a line per dataset of second tries."""
+    """What waits: a line per dataset, then a line per dataset of second tries.
+
+    Those of which the fewest files are queued come first.
+    """
     rows = ledger.waiting(connection, container, MOST_FILES)
-    rows.sort(key=lambda row: (row.attempts > 0, row.dataset, row.blob))
+    asked = asked_for(ledger.requests(connection))
+
+    def turn(row: PendingRow) -> tuple[bool, int, str]:
+        return row.attempts > 0, asked[row.dataset], row.dataset
+
+    rows.sort(key=lambda row: (turn(row), row.blob))
     files_of: dict[str, list[PendingRow]] = {}
     for row in rows:
         files_of.setdefault(row.dataset, []).append(row)
-    asked = asked_for(ledger.requests(connection))
     positions = {
         name: positions_of(instance, files_partitions(name), files_of[name])
         for name in files_of
     }
-    of_a_line = groupby(rows, key=lambda row: (row.attempts > 0, row.dataset))
-    for (again, dataset), files in of_a_line:
-        batches = plan_batches(files, positions[dataset], asked[dataset])
+    for (again, queued, dataset), files in groupby(rows, key=turn):
+        batches = plan_batches(files, positions[dataset], 0 if again else queued)
         yield Line(dataset, AGAIN if again else FRESH, batches)
 
 

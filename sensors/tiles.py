@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 from geo_assets.batch import LARGE_BYTES
-from geo_assets.liveness import BATCH_TAG, QUEUED
+from geo_assets.liveness import BATCH_TAG, QUEUED, SIZE_TAG, TILES
 from geo_assets.naming import tiles_job, tiles_partitions
 from geo_resources import giant_tiles, ledger
 from geo_resources.database import Database
+from geo_resources.giant_tiles import PendingTile
 from geo_resources.recovery import Recovery
 from sensors.batches import Batch, in_turn, plan_batches
 from sensors.requests import (
@@ -24,8 +25,6 @@ from sensors.requests import (
     MOST_FILES,
     MOST_QUEUED_RUNS,
     PRIORITY_TAG,
-    SIZE_TAG,
-    TILES,
     asked_for,
     is_lost,
     positions_of,
@@ -111,13 +110,22 @@ def _room(instance: dg.DagsterInstance) -> int:
 
 
 def _lines(instance: dg.DagsterInstance, connection: "Connection") -> Iterator[Line]:
-    """What waits, a line per dataset; tiles count as small: cores share a run."""
+    """What waits, a line per dataset, the one with the fewest queued tiles first.
+
+    Tiles count as small: cores share a run.
+    """
     waiting = giant_tiles.waiting(connection, MOST_FILES)
     asked = asked_for(giant_tiles.requests(connection))
-    for dataset, found in groupby(waiting, key=lambda tile: tile.dataset):
-        tiles = [one._replace(bytes=min(one.bytes, LARGE_BYTES)) for one in found]
+    of_a_dataset = groupby(waiting, key=lambda tile: tile.dataset)
+    tiles_of = {dataset: [*map(_as_small, found)] for dataset, found in of_a_dataset}
+    for dataset in sorted(tiles_of, key=lambda name: asked[name]):
+        tiles = tiles_of[dataset]
         positions = positions_of(instance, tiles_partitions(dataset), tiles)
         yield Line(dataset, plan_batches(tiles, positions, asked[dataset]))
+
+
+def _as_small(tile: PendingTile) -> PendingTile:
+    return tile._replace(bytes=min(tile.bytes, LARGE_BYTES))
 
 
 def _run_request(dataset: str, batch: Batch, run_key: str) -> dg.RunRequest:
@@ -126,7 +134,6 @@ def _run_request(dataset: str, batch: Batch, run_key: str) -> dg.RunRequest:
         "dagster/asset_partition_range_end": batch.last_key,
         PRIORITY_TAG: AGAIN,
         BATCH_TAG: batch.digest,
-        SIZE_TAG: TILES,
         "strata/tiles": str(len(batch.ids)),
     }
     return dg.RunRequest(run_key=run_key, job_name=tiles_job(dataset), tags=tags)

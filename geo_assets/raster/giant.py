@@ -86,8 +86,14 @@ class GiantPlan(Facts):
 
     @property
     def is_warped(self) -> bool:
-        """Whether pixels are not those of the source."""
-        return self.transform != self.profile.transform
+        """Whether pixels are not those of the source.
+
+        Two CRSs may share a grid, as degrees of ETRS89 and WGS 84 do.
+        """
+        wkt = self.profile.crs_wkt
+        source = Grid(0, 0, CRS.from_wkt(wkt) if wkt else None, self.whole.transform)
+        same = source.crs == self.whole.crs
+        return self.transform != self.profile.transform or not same
 
     @property
     def cuts_rows(self) -> bool:

@@ -45,7 +45,7 @@ class RowTask(BaseModel):
 
 
 def cut_row(task: RowTask) -> dict[int, WindowFile]:
-    """The window of each tile, by its column.
+    """The window of each tile, by its column; none of a raster that is warped.
 
     Memory grows with the width of the raster, as each strip does; disk with that of the
     row.
@@ -61,8 +61,12 @@ def cut_row(task: RowTask) -> dict[int, WindowFile]:
     threads = {"GDAL_NUM_THREADS": str(task.threads)}
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**{**gdal_env(), **task.options, **threads}))
-        opened = open_raster(task.source, plan.profile, threads=1)
+        opened = open_raster(
+            task.source, plan.profile, threads=1, target_crs=plan.target_crs
+        )
         raster = stack.enter_context(opened)
+        if raster.warp is not None:
+            return {}
         windows = {
             column: WindowFile(
                 path=task.work / f"{tile_folder(task.row, column)}.pixels",

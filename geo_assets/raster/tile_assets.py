@@ -11,7 +11,14 @@ from geo_assets.batch_failure import failure_of
 from geo_assets.claims import RETRY_NUMBER_TAG, lost_before
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import TO_CLAIM, Bench
-from geo_assets.liveness import BATCH_TAG, WORKER_TAG, dead_claims, worker_tag
+from geo_assets.liveness import (
+    BATCH_TAG,
+    SIZE_TAG,
+    TILES,
+    WORKER_TAG,
+    dead_claims,
+    worker_tag,
+)
 from geo_assets.naming import tiles_job
 from geo_assets.partitions import BATCH_FILES, tiles_of
 from geo_assets.patience import Patience
@@ -38,7 +45,7 @@ def build_tile_defs(contract: RasterContract) -> dg.Definitions:
         tiles_job(contract.name),
         selection=dg.AssetSelection.assets(tiles).without_checks(),
         description=f"Tiles of giant rasters of {contract.name}.",
-        tags={"strata/dataset": contract.name},
+        tags={"strata/dataset": contract.name, SIZE_TAG: TILES},
     )
     return dg.Definitions(assets=[tiles, mosaic_spec(contract)], jobs=[job])
 

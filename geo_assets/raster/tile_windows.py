@@ -8,7 +8,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from geo_assets.errors import SourceError
 from geo_assets.file_assets import Bench
+from geo_assets.workers import WorkerDeadlineError, WorkerDiedError
 from geo_resources.blobs import GdalSource
 from geo_resources.giant_tiles import ClaimedTile
 
@@ -37,7 +39,7 @@ class TileWindows:
         for tile in tiles:
             self._columns[tile.giant_id, tile.row].append(tile.column)
         self._locks = {row: Lock() for row in self._columns}
-        self._cut: dict[Row, dict[int, WindowFile]] = {}
+        self._cut: dict[Row, dict[int, WindowFile] | Exception] = {}
 
     @contextmanager
     def of(
@@ -46,6 +48,12 @@ class TileWindows:
         """A tile's window; None if it is read from the source.
 
         It is deleted when the tile is done. One that failed may be tried again.
+
+        Raises:
+            SourceError: the rows cannot be read.
+            WorkerDiedError: a worker did not survive them, as none will: the other
+                tiles of the row do not try.
+            WorkerDeadlineError: likewise, it took too long.
         """
         if not plan.cuts_rows:
             yield None
@@ -54,26 +62,37 @@ class TileWindows:
         with self._locks[row]:
             if row not in self._cut:
                 self._cut[row] = self._cut_row(row, plan, source)
-        window = self._cut[row][tile.column]
+        cut = self._cut[row]
+        if isinstance(cut, Exception):
+            raise cut
+        window = cut.get(tile.column)
         yield window
-        window.path.unlink()
+        if window is not None:
+            window.path.unlink()
 
     def _cut_row(
         self, row: Row, plan: "GiantPlan", source: GdalSource
-    ) -> "dict[int, WindowFile]":
+    ) -> "dict[int, WindowFile] | Exception":
+        """The windows, or why there will never be any."""
         from geo_assets.raster.giant import pixel_bytes
         from geo_assets.raster.row_cut import RowTask, cut_row
 
-        scratch = self._bench.scratch.folder(self._bench.run_id)
-        task = RowTask(
-            source=Path(source.path),
-            options=source.options,
-            plan=plan,
-            row=row[1],
-            columns=tuple(self._columns[row]),
-            work=self._stack.enter_context(scratch),
-            threads=os.cpu_count() or 1,
-        )
         pixels = plan.grid.width * (plan.grid.size + 2 * plan.grid.overlap)
         size = pixels * pixel_bytes(plan.profile)
-        return self._bench.workers.call(cut_row, size, task)
+        with ExitStack() as stack:
+            scratch = self._bench.scratch.folder(self._bench.run_id)
+            task = RowTask(
+                source=Path(source.path),
+                options=source.options,
+                plan=plan,
+                row=row[1],
+                columns=tuple(self._columns[row]),
+                work=stack.enter_context(scratch),
+                threads=os.cpu_count() or 1,
+            )
+            try:
+                cut = self._bench.workers.call(cut_row, size, task)
+            except (SourceError, WorkerDiedError, WorkerDeadlineError) as error:
+                return error
+            self._stack.push(stack.pop_all())
+            return cut

@@ -39,7 +39,7 @@ class WindowFile(BaseModel):
         rows["pixels"] = block.pixels[:, columns]
         if block.mask is not None:
             rows["mask"] = block.mask[:, columns]
-        rows.tofile(file)
+        file.write(rows.tobytes())  # `tofile` is silent when a disk fills up
 
     def read(self, window: Window) -> Block:
         """Pixels and mask of a window of the raster, which lies in the box.

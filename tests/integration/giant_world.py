@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ class GiantWorld(VectorWorld):
             if name == "bronze_arrivals":
                 self._cursor = context.cursor
         return [*(getattr(found, "run_requests", None) or ())]
+
+    def job_tags(self, request: dg.RunRequest) -> Mapping[str, str]:
+        """Tags that each run of the requested job has."""
+        return self._defs.resolve_job_def(str(request.job_name)).tags
 
     def run(self, request: dg.RunRequest) -> None:
         """Let a run end, well or badly."""

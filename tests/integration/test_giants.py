@@ -134,14 +134,19 @@ def test_a_file_that_gets_on_is_not_given_up_for_faults_of_many_tiles(world):
     world.put(blob, seed=9)
     world.plan()
     assert world.rows()[blob]["attempts"] == 1
+    keys = [tile["partition_key"] for tile in world.tiles().values()]
+    fail = """UPDATE ops.ledger SET status = 'failed', code = 'BUG', message = 'm',
+              suggested_action = 'a' WHERE blob = %s"""
+    look = "SELECT attempts, message FROM ops.ledger WHERE blob = %s"
     world.ask("UPDATE ops.ledger SET attempts = 5 WHERE blob = %s", blob)
-    first, *_ = world.tiles().values()
     with world.database.transaction() as connection:
-        (held,) = giant_tiles.claim(
-            connection, "giants", [first["partition_key"]], "other"
-        )
-        giant_tiles.give_back(connection, [held.id], "other")
-    assert world.rows()[blob]["attempts"] == 5
+        held = giant_tiles.claim(connection, "giants", keys[:3], "other")
+        giant_tiles.give_back(connection, [held[0].id], "other")
+        assert connection.execute(look, [blob]).fetchone()[0] == 5
+        connection.execute(fail, [blob])  # for a tile's sake, while its run goes on
+        giant_tiles.record(connection, held[1], {}, [], empty=True)
+        assert connection.execute(look, [blob]).fetchone() == (1, "m")
+        raise psycopg.Rollback
     for request in world.requests("tiles"):
         world.run(request)
     assert world.rows()[blob]["attempts"] == 1
@@ -161,7 +166,7 @@ def test_tiles_leave_room_in_the_queue_for_new_files(world):
     (fresh,) = world.requests("bronze_arrivals")
     world.instance.delete_run(queued[0].run_id)
     (request,) = world.requests("tiles")
-    assert request.tags["strata/size"] == "tiles"
+    assert world.job_tags(request)["strata/size"] == "tiles"
     for run in queued[1:]:
         world.instance.delete_run(run.run_id)
     world.run(fresh)

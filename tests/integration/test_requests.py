@@ -68,6 +68,15 @@ def test_the_rest_of_a_flood_is_cut_as_large_as_its_begin(world):
     assert [int(one.tags["strata/files"]) for one in rest] == [100, 100, 100]
 
 
+def test_what_room_there_is_goes_to_the_dataset_with_the_fewest_queued(world):
+    arrive(world, *(f"many/{n:05}" for n in range(5_000)))
+    first = ask(world)
+    queue(world, first[1:])
+    arrive(world, *(f"zoo/{n}" for n in range(3)))
+    (one,) = ask(world)
+    assert one.job_name == "zoo__ingest"
+
+
 def test_as_many_are_asked_for_as_the_queue_has_room_for(world):
     arrive(world, *(f"many/{n:05}" for n in range(5_000)))
     first = ask(world)

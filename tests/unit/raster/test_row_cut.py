@@ -1,6 +1,9 @@
 """Rows of a striped giant are decoded once; its tiles are what they would be anyhow."""
 
+import errno
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from types import SimpleNamespace
 
@@ -9,12 +12,14 @@ import pytest
 import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from geo_assets.errors import CorruptError
 from geo_assets.raster.row_cut import RowTask, cut_row, whole_strips
 from geo_assets.raster.tile import TileTask, make_tile
 from geo_assets.raster.tile_windows import TileWindows
+from geo_assets.workers import WorkerDeadlineError, WorkerMemoryError
 from geo_resources.blobs import GdalSource
 from tests.unit.raster.giants import contract_of, plan_of
 from tests.unit.raster.rasters import pixels_of, write_raster
@@ -115,6 +120,19 @@ def test_a_window_file_that_lost_its_end_is_no_raster_of_zeros(tmp_path):
         window.read(Window(0, 0, 512, 512))
 
 
+def test_a_full_disk_is_no_window_of_zeros(tmp_path):
+    source = plain(tmp_path / "big.tif")
+    plan = plan_of(source, contract_of(512))
+    window = cut(tmp_path / "cut", source, plan, 0, (0,))[0]
+    block = window.read(Window(0, 0, 512, 512))
+    with (
+        Path("/dev/full").open("wb") as file,
+        pytest.raises(OSError, match="space") as caught,
+    ):
+        window.write(file, block, 0)
+    assert caught.value.errno == errno.ENOSPC
+
+
 def test_a_damaged_strip_is_the_files_fault_and_says_where(tmp_path):
     source = plain(tmp_path / "big.tif")
     plan = plan_of(source, contract_of(512))
@@ -166,6 +184,19 @@ def test_tiled_warped_and_narrow_rasters_are_read_in_place(tmp_path):
     assert plan_of(striped, contract_of(512, crs="EPSG:32633")).cuts_rows
 
 
+def test_a_raster_whose_grid_stays_when_it_is_warped_is_not_cut(tmp_path):
+    pixels = pixels_of("uint8", (3, HEIGHT, WIDTH), seed=6)
+    grid = from_origin(10, 50, 1 / 4096, 1 / 4096)
+    options = {"crs": "EPSG:4258", "transform": grid, "photometric": "RGB"}
+    source = write_raster(tmp_path / "big.tif", pixels, **options, **STRIPS)
+    plan = plan_of(source, contract_of(512, crs="EPSG:4326"))
+    assert plan.striped
+    assert plan.transform == plan.profile.transform
+    assert plan.is_warped
+    assert not plan.cuts_rows
+    assert cut(tmp_path / "cut", source, plan, 0, (0, 1)) == {}
+
+
 # The windows of a run
 
 
@@ -177,17 +208,20 @@ class Run:
     def __init__(self, scratch):
         self.root = scratch
         self.cut = []
+        self.faults = []
         self.scratch = self.workers = self
 
     @contextmanager
     def folder(self, run_id):
-        path = self.root / f"{run_id}{len(self.cut)}"
-        path.mkdir()
-        yield path
+        with TemporaryDirectory(prefix=run_id, dir=self.root) as path:
+            yield Path(path)
 
     def call(self, function, size_bytes, task):
         assert size_bytes > 0
         self.cut.append((task.row, task.columns))
+        if self.faults:
+            (task.work / "half").write_bytes(b"half")
+            raise self.faults.pop()
         return function(task)
 
 
@@ -232,3 +266,34 @@ def test_a_tile_that_is_tried_again_finds_its_window(claimed):
         assert window.path.exists()
     assert not window.path.exists()
     assert len(run.cut) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        WorkerDeadlineError("no"),
+        WorkerMemoryError("no"),
+        CorruptError("no", found="zeros", expected="pixels"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_rows_that_no_worker_survives_are_not_tried_for_each_tile(claimed, fault):
+    run, (tile, neighbour, below), of = claimed
+    run.faults = [fault]
+    for one in (tile, neighbour, tile):
+        with pytest.raises(type(fault)), of(one):
+            pass
+    assert run.cut == [(0, (1, 2))]
+    assert not [*run.root.glob("run*")]
+    with of(below) as window:
+        assert window.path.exists()
+
+
+def test_a_row_is_cut_again_when_the_service_is_back(claimed):
+    run, (tile, *_), of = claimed
+    run.faults = [ConnectionError()]
+    with pytest.raises(ConnectionError), of(tile):
+        pass
+    assert not [*run.root.glob("run*")]
+    with of(tile) as window:
+        assert window.path.exists()
