@@ -6,7 +6,7 @@ come before those that are tried again, and these before backfills.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,7 +71,6 @@ def request_runs(
         return
     with database.transaction() as connection:
         ledger.lock_requests(connection)
-        release_lost_requests(instance, connection)
         lines = [*_lines(instance, connection, container)]
         batches = in_turn([line.batches for line in lines], MOST_QUEUED_RUNS - queued)
         for which, batch in batches:
@@ -87,8 +86,9 @@ def _lines(
 
     Those of which the fewest files are queued come first.
     """
+    requests = ledger.requests(connection)
+    asked = asked_for(instance, connection, requests, ledger.forget_request)
     rows = ledger.waiting(connection, container, MOST_FILES)
-    asked = asked_for(ledger.requests(connection))
 
     def turn(row: PendingRow) -> tuple[bool, int, str]:
         return row.attempts > 0, asked[row.dataset], row.dataset
@@ -106,29 +106,31 @@ def _lines(
         yield Line(dataset, AGAIN if again else FRESH, batches)
 
 
-def release_lost_requests(
-    instance: dg.DagsterInstance, connection: "Connection"
-) -> None:
-    """Forget requests that came to nothing: no run, or one that died unclaimed."""
-    for request in ledger.requests(connection):
-        if is_lost(instance, request):
-            ledger.forget_request(connection, request.run_key)
+def asked_for(
+    instance: dg.DagsterInstance,
+    connection: "Connection",
+    requests: Iterable[Request],
+    forget: "Callable[[Connection, str], int]",
+) -> Counter[str]:
+    """How many files, or tiles, of each dataset wait in queued runs.
+
+    Requests that came to nothing are forgotten: no run, or one that died unclaimed.
+    """
+    asked = Counter[str]()
+    for request in requests:
+        if _is_lost(instance, request):
+            forget(connection, request.run_key)
+        else:
+            asked[request.dataset] += request.waiting
+    return asked
 
 
-def is_lost(instance: dg.DagsterInstance, request: Request) -> bool:
+def _is_lost(instance: dg.DagsterInstance, request: Request) -> bool:
     """Whether no run will come of a request any more."""
     runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: request.run_key}))
     if not runs:
         return request.requested_at <= datetime.now(UTC) - LOST_AFTER
     return all(is_over(instance, run.run_id) for run in runs)
-
-
-def asked_for(requests: Iterable[Request]) -> Counter[str]:
-    """How many files, or tiles, of each dataset wait in queued runs."""
-    asked = Counter[str]()
-    for request in requests:
-        asked[request.dataset] += request.waiting
-    return asked
 
 
 def positions_of(

@@ -17,7 +17,6 @@ from geo_assets.liveness import BATCH_TAG, QUEUED, SIZE_TAG, TILES
 from geo_assets.naming import tiles_job, tiles_partitions
 from geo_resources import giant_tiles, ledger
 from geo_resources.database import Database
-from geo_resources.giant_tiles import PendingTile
 from geo_resources.recovery import Recovery
 from sensors.batches import Batch, in_turn, plan_batches
 from sensors.requests import (
@@ -26,7 +25,6 @@ from sensors.requests import (
     MOST_QUEUED_RUNS,
     PRIORITY_TAG,
     asked_for,
-    is_lost,
     positions_of,
     run_key_of,
     service_awaited,
@@ -87,9 +85,6 @@ def request_tiles(
         return
     with database.transaction() as connection:
         ledger.lock_requests(connection)
-        for request in giant_tiles.requests(connection):
-            if is_lost(instance, request):
-                giant_tiles.forget_request(connection, request.run_key)
         lines = [*_lines(instance, connection)]
         batches = in_turn([line.batches for line in lines], room)
         for which, batch in batches:
@@ -114,18 +109,14 @@ def _lines(instance: dg.DagsterInstance, connection: "Connection") -> Iterator[L
 
     Tiles count as small: cores share a run.
     """
+    requests = giant_tiles.requests(connection)
+    asked = asked_for(instance, connection, requests, giant_tiles.forget_request)
     waiting = giant_tiles.waiting(connection, MOST_FILES)
-    asked = asked_for(giant_tiles.requests(connection))
-    of_a_dataset = groupby(waiting, key=lambda tile: tile.dataset)
-    tiles_of = {dataset: [*map(_as_small, found)] for dataset, found in of_a_dataset}
-    for dataset in sorted(tiles_of, key=lambda name: asked[name]):
-        tiles = tiles_of[dataset]
+    waiting.sort(key=lambda tile: asked[tile.dataset])  # else they stay in their order
+    for dataset, found in groupby(waiting, key=lambda tile: tile.dataset):
+        tiles = [one._replace(bytes=min(one.bytes, LARGE_BYTES)) for one in found]
         positions = positions_of(instance, tiles_partitions(dataset), tiles)
         yield Line(dataset, plan_batches(tiles, positions, asked[dataset]))
-
-
-def _as_small(tile: PendingTile) -> PendingTile:
-    return tile._replace(bytes=min(tile.bytes, LARGE_BYTES))
 
 
 def _run_request(dataset: str, batch: Batch, run_key: str) -> dg.RunRequest:
