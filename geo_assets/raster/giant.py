@@ -18,7 +18,7 @@ from geo_assets.raster.inspect import RasterProfile, read_profile
 from geo_assets.raster.outcome import find_stretch
 from geo_assets.raster.picture import Range
 from geo_assets.raster.product import Affine6, Cog
-from geo_assets.raster.source import Grid, Raster, open_raster, stored_dtype
+from geo_assets.raster.source import Grid, Raster, open_raster, pixel_bytes
 from geo_assets.raster.statistics import BandStatistics
 from geo_assets.raster.tiers import Facts, Tier, TierOptions, TierPlan, plan_tiers
 from geo_assets.raster.tiling import TileGrid
@@ -91,9 +91,8 @@ class GiantPlan(Facts):
         Two CRSs may share a grid, as degrees of ETRS89 and WGS 84 do.
         """
         wkt = self.profile.crs_wkt
-        source = Grid(0, 0, CRS.from_wkt(wkt) if wkt else None, self.whole.transform)
-        same = source.crs == self.whole.crs
-        return self.transform != self.profile.transform or not same
+        source = CRS.from_wkt(wkt) if wkt else None
+        return self.transform != self.profile.transform or self.whole.crs != source
 
     @property
     def cuts_rows(self) -> bool:
@@ -173,11 +172,6 @@ class GiantFacts(Facts):
     overviews: dict[Tier, Cog]
     index_bytes: int
     index_sha256: str
-
-
-def pixel_bytes(profile: RasterProfile) -> int:
-    """Bytes of one pixel of all bands, as it lies in memory."""
-    return profile.count * stored_dtype(profile.dtype).itemsize
 
 
 def survey(

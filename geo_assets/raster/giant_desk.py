@@ -124,7 +124,7 @@ class GiantDesk:
         self, connection: "Connection", row: LedgerRow, result: "RasterResult"
     ) -> None:
         """Have the tiles of a planned file made; its row waits for them."""
-        from geo_assets.raster.giant import pixel_bytes
+        from geo_assets.raster.source import pixel_bytes
 
         if result.planned is None:
             raise ValueError(row.blob)

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geo_assets.naming import tile_folder
 from geo_assets.raster.gdal_env import gdal_env
-from geo_assets.raster.giant import GiantPlan, pixel_bytes
+from geo_assets.raster.giant import GiantPlan
 from geo_assets.raster.inspect import RasterProfile
-from geo_assets.raster.source import open_raster, window_at
+from geo_assets.raster.source import open_raster, pixel_bytes, window_at
 from geo_assets.raster.window_file import WindowFile
 
 READ_BYTES = 32 << 20  # of pixels, at once

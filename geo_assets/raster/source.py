@@ -233,6 +233,11 @@ def stored_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype(OPAQUE.get(dtype, dtype))
 
 
+def pixel_bytes(profile: RasterProfile) -> int:
+    """Bytes of one pixel of all bands, as it lies in memory."""
+    return profile.count * stored_dtype(profile.dtype).itemsize
+
+
 def window_at(left: int, top: int, width: int, height: int) -> Window:
     """Window by its upper left pixel and its size."""
     return Window.from_slices((top, top + height), (left, left + width))
@@ -347,7 +352,7 @@ def _block_row_bytes(profile: RasterProfile, columns: int | None) -> int:
         across = min(across, columns + 2 * cols)  # a strip stays whole
     if rows >= profile.height:  # one strip: GDAL reads it line by line
         return 0
-    return rows * across * stored_dtype(profile.dtype).itemsize * profile.count
+    return rows * across * pixel_bytes(profile)
 
 
 def _slanting_bytes(profile: RasterProfile, warp: WarpPlan, threads: int) -> int:
@@ -359,5 +364,5 @@ def _slanting_bytes(profile: RasterProfile, warp: WarpPlan, threads: int) -> int
     if cols < profile.width or rows >= profile.height:
         return 0
     under = threads * math.ceil(SLANT * BLOCK / warp.scale[1]) + rows
-    row_bytes = cols * stored_dtype(profile.dtype).itemsize * profile.count
-    return min(MOST_SLANTING_BYTES, min(under, profile.height) * row_bytes)
+    size = min(under, profile.height) * cols * pixel_bytes(profile)
+    return min(MOST_SLANTING_BYTES, size)

@@ -74,8 +74,8 @@ class TileWindows:
         self, row: Row, plan: "GiantPlan", source: GdalSource
     ) -> "dict[int, WindowFile] | Exception":
         """The windows, or why there will never be any."""
-        from geo_assets.raster.giant import pixel_bytes
         from geo_assets.raster.row_cut import RowTask, cut_row
+        from geo_assets.raster.source import pixel_bytes
 
         pixels = plan.grid.width * (plan.grid.size + 2 * plan.grid.overlap)
         size = pixels * pixel_bytes(plan.profile)
