@@ -221,7 +221,7 @@ def record(
     If it is not the run's any more, what was written is noted for deletion. A file that
     waits is locked before its tiles are counted: whoever comes last has counted all.
     """
-    file_waits = connection.execute(_LOCK_FILE, [tile.giant_id]).rowcount
+    is_open = connection.execute(_LOCK_FILE, [tile.giant_id]).rowcount
     bound = {
         "id": tile.id,
         "run_id": tile.run_id,
@@ -232,7 +232,7 @@ def record(
     if made is None:
         _note(connection, tile, hrefs)
         return "lost"
-    if file_waits:
+    if is_open:
         connection.execute(_NOTE_PROGRESS, [tile.giant_id])
     return "changed" if made[0] else "same"
 
