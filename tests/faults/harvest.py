@@ -1,8 +1,9 @@
 """What a stack has made of its files, in a form that two stacks can be compared in.
 
 In goes a stack that has come to rest; out come its ledger, products and orphans. Fields
-that say when or by which run something was made are left out, addresses are cut down to
-what does not depend on where the stack lies.
+that say when or by which run something was made are left out, and so is what a schedule
+makes: whether its hour comes says nothing of the files. Addresses are cut down to what
+does not depend on where the stack lies.
 """
 
 import hashlib
@@ -17,11 +18,15 @@ import psycopg
 from psycopg import sql
 
 from bench.stack import Stack
+from geo_assets.catalog.quality import QUALITY
+from geo_assets.gold.queries import GROUP
+from geo_assets.naming import INVENTORIES
 from tests.faults.fault_files import Fate
 
 VOLATILE = {"created", "updated", "processing:datetime"}  # of items
 DATA_VERSION = re.compile(r'("strata:data_version": ")[0-9a-f]+')  # of the etag, too
 OF_THE_TIME_OF_ARRIVAL = {"datetime", "start_datetime", "end_datetime"}
+BY_THE_CLOCK = re.compile(rf"gold/({INVENTORIES}/|{GROUP}/|[^/]+/{QUALITY}\.)")
 BY_ARRIVAL = "blob"  # what items say when the file says nothing of its time
 Json = dict[str, Any]
 
@@ -57,6 +62,7 @@ def reap(stack: Stack) -> Harvest:
     silver, gold = stack.blobs.read("silver"), stack.blobs.read("gold")
     found = {f"silver/{name}": data for name, data in silver.items()}
     found |= {f"gold/{name}": data for name, data in gold.items()}
+    found = {k: v for k, v in found.items() if not BY_THE_CLOCK.match(k)}
     items = stack.ask("SELECT collection, id, content FROM pgstac.items")
     return Harvest(
         rows=rows,
