@@ -174,17 +174,13 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=300)
     count = parser.parse_args().files
     with temporary_home() as home:
-        stack = Stack(home, Folder(home), web=True, settle_seconds=1.0)
         write_tiny(home / "tiny", count)
-        try:
-            stack.up()
+        with Stack(home, Folder(home), web=True, settle_seconds=1.0) as stack:
             stack.serve()
             web = Web(stack)
             web.wait()
             arrive(stack, home / "tiny", count, 120 + count)
             again = make_again(stack, web, count, DATASET, ASSETS)
-        finally:
-            stack.down()
     print(f"{HEAD}\n{again.row()}\n\n{machine()}")
     sys.exit(0 if again.is_good(len(ASSETS)) else 1)
 

@@ -135,28 +135,26 @@ def bench(size: int, arguments: argparse.Namespace) -> tuple[str, list[str]]:
     """A row of the table, and what is wrong."""
     source = write_source(arguments.workdir, size)
     megapixels, peaks = size * size / 1e6, Peaks()
-    with temporary_home(arguments.workdir) as home:
-        stack = Stack(home, Folder(home), web=True, settle_seconds=1.0)
-        try:
-            stack.up()
-            stack.serve()
-            wait(lambda: stack.ask_dagster(TICKED)[0]["count"] > 1, START_SECONDS)
-            with (
-                CpuMeter(stack.processes) as ours,
-                CpuMeter(stack.server_processes) as server,
-                repeatedly(lambda: peaks.look(stack), LOOK_SECONDS),
-            ):
-                begin = time.perf_counter()
-                drop(stack, source)
-                seconds = START_SECONDS + SECONDS_PER_MEGAPIXEL * megapixels
-                wait(lambda: is_done(stack, 1), seconds)
-                wall = time.perf_counter() - begin
-            wrong = [*complaints(stack, source, arguments.tile)]
-            runs = Counter({o["job"]: o["runs"] for o in stack.ask_dagster(RUNS)})
-            tiles = stack.ask(TILES)[0]["tiles"]
-            products = product_bytes(home / "storage")
-        finally:
-            stack.down()
+    with (
+        temporary_home(arguments.workdir) as home,
+        Stack(home, Folder(home), web=True, settle_seconds=1.0) as stack,
+    ):
+        stack.serve()
+        wait(lambda: stack.ask_dagster(TICKED)[0]["count"] > 1, START_SECONDS)
+        with (
+            CpuMeter(stack.processes) as ours,
+            CpuMeter(stack.server_processes) as server,
+            repeatedly(lambda: peaks.look(stack), LOOK_SECONDS),
+        ):
+            begin = time.perf_counter()
+            drop(stack, source)
+            seconds = START_SECONDS + SECONDS_PER_MEGAPIXEL * megapixels
+            wait(lambda: is_done(stack, 1), seconds)
+            wall = time.perf_counter() - begin
+        wrong = [*complaints(stack, source, arguments.tile)]
+        runs = Counter({o["job"]: o["runs"] for o in stack.ask_dagster(RUNS)})
+        tiles = stack.ask(TILES)[0]["tiles"]
+        products = product_bytes(home / "storage")
     shares = " + ".join(f"{peaks.roles[role]:.0f}" for role in (*ROLES, SERVER))
     verdict = "equal" if not wrong else "**not equal**"
     return (

@@ -113,9 +113,7 @@ def measure(kind: str, count: int, quiet_ticks: int) -> str:
 
     with temporary_home() as home:
         blobs: Blobs = Folder(home) if kind == "folder" else Azurite(home / "azurite")
-        stack = Stack(home, blobs, web=False)
-        try:
-            stack.up()
+        with Stack(home, blobs, web=False) as stack:
             begin = time.perf_counter()
             fill(stack, count)
             made = time.perf_counter() - begin
@@ -127,8 +125,6 @@ def measure(kind: str, count: int, quiet_ticks: int) -> str:
                 gc.collect()
                 before = psutil.Process().memory_info().rss / 2**20
                 quiet = [sensor.tick() for _ in range(quiet_ticks)]
-        finally:
-            stack.down()
     return as_row(kind, count, made, first, before, quiet)
 
 

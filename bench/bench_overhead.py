@@ -17,6 +17,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +69,8 @@ class Cost(NamedTuple):
 def run_strata(count: int) -> Cost:
     """All files at once into a stack that idles."""
     with temporary_home() as home:
-        stack = Stack(home, Folder(home), web=True, settle_seconds=1.0)
         write_tiny(home / "tiny", count)
-        try:
-            stack.up()
+        with Stack(home, Folder(home), web=True, settle_seconds=1.0) as stack:
             stack.serve()
             wait(lambda: stack.ask_dagster(TICKED)[0]["count"] > 1, START_SECONDS)
             with (
@@ -84,8 +83,6 @@ def run_strata(count: int) -> Cost:
                 wall = time.perf_counter() - begin
             runs = stack.ask_dagster(ENDED)[0]["runs"]
             good = stack.ask(OPEN)[0]["accepted"]
-        finally:
-            stack.down()
     return Cost(count, runs, good, wall, ours.seconds, server.seconds)
 
 
@@ -98,35 +95,32 @@ def is_done(stack: Stack, count: int) -> bool:
 
 def run_plain(count: int) -> Cost:
     """A run per file, of the plain project, over the services of a stack."""
-    with temporary_home() as home:
-        stack = Stack(home, Folder(home), web=False)
+    with (
+        temporary_home() as home,
+        Stack(home, Folder(home), web=False) as stack,
+        ExitStack() as ends,
+    ):
         write_tiny(home / "tiny", count)
         inbox = home / "inbox"
         inbox.mkdir()
-        daemon = None
-        try:
-            stack.up()
-            environment = process_environment(stack.settings)
-            environment |= {"PLAIN_INBOX": str(inbox)}
-            command = [sys.executable, "-m", "dagster._daemon", "run"]
-            command += ["-f", str(HERE / "plain_project.py")]
-            log = home / "logs" / "plain.log"
-            daemon = spawn(command, log=log, env=environment, cwd=home, detached=True)
-            wait(lambda: stack.ask_dagster(TICKED)[0]["count"] > 0, START_SECONDS)
-            with (
-                CpuMeter(stack.processes) as ours,
-                CpuMeter(stack.server_processes) as server,
-            ):
-                begin = time.perf_counter()
-                for path in (home / "tiny").iterdir():
-                    path.rename(inbox / path.name)
-                wait(lambda: has_run(stack, count), START_SECONDS + 30 * count)
-                wall = time.perf_counter() - begin
-            (ended,) = stack.ask_dagster(ENDED)
-        finally:
-            if daemon:
-                stop(daemon.pid, "dagster._daemon")
-            stack.down()
+        environment = process_environment(stack.settings)
+        environment |= {"PLAIN_INBOX": str(inbox)}
+        command = [sys.executable, "-m", "dagster._daemon", "run"]
+        command += ["-f", str(HERE / "plain_project.py")]
+        log = home / "logs" / "plain.log"
+        daemon = spawn(command, log=log, env=environment, cwd=home, detached=True)
+        ends.callback(stop, daemon.pid, "dagster._daemon")
+        wait(lambda: stack.ask_dagster(TICKED)[0]["count"] > 0, START_SECONDS)
+        with (
+            CpuMeter(stack.processes) as ours,
+            CpuMeter(stack.server_processes) as server,
+        ):
+            begin = time.perf_counter()
+            for path in (home / "tiny").iterdir():
+                path.rename(inbox / path.name)
+            wait(lambda: has_run(stack, count), START_SECONDS + 30 * count)
+            wall = time.perf_counter() - begin
+        (ended,) = stack.ask_dagster(ENDED)
     spent = ours.seconds, server.seconds
     return Cost(count, ended["runs"], ended["good"], wall, *spent)
 

@@ -190,22 +190,20 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=3.0, help="seconds of a page")
     arguments = parser.parse_args()
     slow = []
-    with temporary_home() as home:
-        stack = Stack(home, Folder(home), web=True)
-        try:
-            stack.up()
-            begin = time.perf_counter()
-            events = make_history(stack, arguments.keys)
-            seconds = time.perf_counter() - begin
-            print(f"{arguments.keys} keys, {events} events, made in {seconds:.0f} s\n")
-            print("| page | cold, s | warm, s | after an arrival, s | answer, MB |")
-            print("| --- | ---: | ---: | ---: | ---: |", flush=True)
-            for page, times, size in measure(stack):
-                told = " | ".join(f"{one:.2f}" for one in times)
-                print(f"| {page} | {told} | {size / 1e6:.2f} |", flush=True)
-                slow += [page] if max(times) > arguments.limit else []
-        finally:
-            stack.down()
+    with (
+        temporary_home() as home,
+        Stack(home, Folder(home), web=True) as stack,
+    ):
+        begin = time.perf_counter()
+        events = make_history(stack, arguments.keys)
+        seconds = time.perf_counter() - begin
+        print(f"{arguments.keys} keys, {events} events, made in {seconds:.0f} s\n")
+        print("| page | cold, s | warm, s | after an arrival, s | answer, MB |")
+        print("| --- | ---: | ---: | ---: | ---: |", flush=True)
+        for page, times, size in measure(stack):
+            told = " | ".join(f"{one:.2f}" for one in times)
+            print(f"| {page} | {told} | {size / 1e6:.2f} |", flush=True)
+            slow += [page] if max(times) > arguments.limit else []
     print(f"\n{machine()}")
     sys.exit(f"slower than {arguments.limit:g} s: {slow}" if slow else 0)
 

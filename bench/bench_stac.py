@@ -234,24 +234,23 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--searches", type=int, default=60)
     arguments = parser.parse_args()
-    with temporary_home() as home, tempfile.TemporaryDirectory() as folder:
-        stack = Stack(home, Folder(home), web=False)
-        try:
-            stack.up()
-            url = stack.settings.require_database_url()
-            print("| items | pypgstac, s | CPU, s | ours, s | CPU, s "
-                  "| ours / pypgstac | CPU |")  # fmt: skip
-            print(f"|{' --- |' * 7}", flush=True)
-            for count in arguments.items:
-                for line in measure_loads(stack, Path(folder), count):
-                    print(line, flush=True)
-            print("\n| items | search | p50, ms | p95, ms | the same items by id, ms |")
-            print(f"|{' --- |' * 5}", flush=True)
-            for count in arguments.items:
-                for line in measure_searches(url, count, arguments.searches):
-                    print(line, flush=True)
-        finally:
-            stack.down()
+    with (
+        temporary_home() as home,
+        tempfile.TemporaryDirectory() as folder,
+        Stack(home, Folder(home), web=False) as stack,
+    ):
+        url = stack.settings.require_database_url()
+        print("| items | pypgstac, s | CPU, s | ours, s | CPU, s "
+              "| ours / pypgstac | CPU |")  # fmt: skip
+        print(f"|{' --- |' * 7}", flush=True)
+        for count in arguments.items:
+            for line in measure_loads(stack, Path(folder), count):
+                print(line, flush=True)
+        print("\n| items | search | p50, ms | p95, ms | the same items by id, ms |")
+        print(f"|{' --- |' * 5}", flush=True)
+        for count in arguments.items:
+            for line in measure_searches(url, count, arguments.searches):
+                print(line, flush=True)
     print(f"\n{machine('pypgstac', 'psycopg')}")
 
 

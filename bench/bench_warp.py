@@ -227,10 +227,8 @@ def main() -> None:
     work_with({DATASET: DEFINITION.format(target=arguments.target)})
     count = arguments.files
     with temporary_home() as home:
-        stack = Stack(home, Folder(home), web=True, settle_seconds=1.0)
         write_sources(home / "warps", count)
-        try:
-            stack.up()
+        with Stack(home, Folder(home), web=True, settle_seconds=1.0) as stack:
             stack.serve()
             web = Web(stack)
             web.wait()
@@ -238,8 +236,6 @@ def main() -> None:
             found = compare(stack, arguments.target)
             print("".join(rows(found)), flush=True)
             again = make_again(stack, web, count, DATASET, ASSETS)
-        finally:
-            stack.down()
     print(f"{HEAD}\n{again.row()}")
     words = f"Arrival to {arguments.target}: {wall:.0f} s for {count} files."
     print(f"\n{words} {machine('rasterio', tools=(output_of(GDALWARP, '--version'),))}")

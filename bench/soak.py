@@ -208,17 +208,15 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=20, help="files a minute")
     parser.add_argument("--every", type=float, default=60, help="seconds")
     arguments = parser.parse_args()
-    with temporary_home() as home:
-        stack = Stack(home, Folder(home), web=True)
-        try:
-            stack.up()
-            stack.serve()
-            arrivals = Arrivals(stack, arguments.rate)
-            found = [*samples(stack, arguments.minutes, arguments.every)]
-            arrivals.end()
-            growing = judge(found)
-        finally:
-            stack.down()
+    with (
+        temporary_home() as home,
+        Stack(home, Folder(home), web=True) as stack,
+    ):
+        stack.serve()
+        arrivals = Arrivals(stack, arguments.rate)
+        found = [*samples(stack, arguments.minutes, arguments.every)]
+        arrivals.end()
+        growing = judge(found)
     print(f"\n{arrivals.count} files. {machine()}")
     sys.exit(f"growing: {growing}" if growing else 0)
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import psutil
 import psycopg
@@ -98,7 +98,7 @@ class Folder:
 
 
 class Stack:
-    """One home with all that runs below it."""
+    """One home with all that runs below it, for as long as a `with` lasts."""
 
     def __init__(self, home: Path, blobs: Blobs, *, web: bool, **told: Any) -> None:  # noqa: ANN401
         self.home, self.blobs, self.web = home, blobs, web
@@ -114,8 +114,20 @@ class Stack:
         self._ended = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
 
-    def up(self) -> None:
+    def __enter__(self) -> Self:
         """Services and containers, but no daemon yet."""
+        try:
+            self._up()
+        except BaseException:
+            self._down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End everything that was started here."""
+        self._down()
+
+    def _up(self) -> None:
         for name in {one for one in os.environ if one.startswith("STRATA_")} - KEPT:
             del os.environ[name]  # our children would believe it
         self.blobs.start()
@@ -126,8 +138,7 @@ class Stack:
         """Daemon and web interface, from now on kept running."""
         self._supervisor.start()
 
-    def down(self) -> None:
-        """End everything that was started here."""
+    def _down(self) -> None:
         self._ended.set()
         if self._supervisor.is_alive():
             self._supervisor.join()

@@ -94,16 +94,13 @@ def opened(
 ) -> Iterator[tuple[Stack, Path | None]]:
     """A stack that is up and serves, and its small disk if there is one."""
     with temporary_home() as home:
-        azurite = home / "azurite"
-        blobs = Folder(home) if local else Azurite(azurite)
-        stack = Stack(home, blobs, web=web, **QUICK)
-        with small_disk(home) as place:
-            try:
-                stack.up()
-                stack.serve()
-                yield stack, place if disk else None
-            finally:
-                stack.down()
+        blobs = Folder(home) if local else Azurite(home / "azurite")
+        with (
+            small_disk(home) as place,
+            Stack(home, blobs, web=web, **QUICK) as stack,
+        ):
+            stack.serve()
+            yield stack, place if disk else None
 
 
 def run_undisturbed(files: Path, fates: Mapping[str, Fate], *, local: bool) -> Harvest:
