@@ -1,9 +1,18 @@
-"""What tests of the tables share: the loader's database, and a person's login."""
+"""What integration tests share: databases as their users have them."""
 
 import pytest
 
 from geo_resources.database import Database, connect
+from tests.integration.ledger_world import World
 from tests.integration.tables_world import Loader
+
+
+@pytest.fixture
+def world(database_url):
+    """The ledger, and nothing around it."""
+    database = Database(url=database_url)
+    yield World(database)
+    database.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from geo_resources import ledger
-from geo_resources.database import Database
 from geo_resources.ledger import Fault
 from tests.integration.ledger_world import NOW, World
 
@@ -13,13 +12,6 @@ pytestmark = pytest.mark.integration
 
 ERROR = {"type": "NoCrsError", "code": "NO_CRS", "correlation_id": "run/bronze/a.tif"}
 NO_CRS = Fault("NO_CRS", "no CRS", {"found": None}, "write it", ERROR)
-
-
-@pytest.fixture
-def world(database_url):
-    database = Database(url=database_url)
-    yield World(database)
-    database.close()
 
 
 def judge(world: World, name: str, contract: str | None, fault: Fault = NO_CRS) -> None:

@@ -11,22 +11,14 @@ from pydantic import SecretStr
 from geo_cli.messages_checks import check_messages
 from geo_resources import outbox
 from geo_resources.cloud_events import News
-from geo_resources.database import Database
 from geo_resources.messages import SetAside, set_aside
 from geo_resources.queue_feed import API_VERSION
 from geo_resources.settings import Settings
-from tests.integration.ledger_world import NOW, World
+from tests.integration.ledger_world import NOW
 
 pytestmark = pytest.mark.integration
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-
-
-@pytest.fixture
-def world(database_url):
-    database = Database(url=database_url)
-    yield World(database)
-    database.close()
 
 
 @pytest.fixture
