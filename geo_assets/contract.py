@@ -117,11 +117,6 @@ class DatasetContract(Contract):
         return name
 
     @property
-    def inactive(self) -> tuple[str, ...]:
-        """Attributes that are understood and kept, but that nothing acts on yet."""
-        return ()
-
-    @property
     def makes(self) -> str:
         """What becomes of a file, in a few words."""
         raise NotImplementedError

@@ -178,22 +178,6 @@ def test_every_choice_of_an_attribute_is_documented(kind, model):
         assert choices <= set(re.findall(r"`(\w+)`", rows[name][1])), name
 
 
-@pytest.mark.parametrize(
-    ("kind", "more"),
-    [
-        ("geo_assets.RasterDataset", {"tile": {}}),
-        ("geo_assets.VectorDataset", {"exports": ["geoparquet"]}),
-    ],
-)
-def test_inactive_attributes_are_said_to_be_so(kind, more):
-    contract = KINDS[kind].model_validate(
-        {"name": "a", "source": {"pattern": "*"}, **more}
-    )
-    rows = attributes_in(kind).items()
-    said = {name for name, row in rows if "nothing acts on it" in row[-1]}
-    assert said == set(contract.inactive)
-
-
 @pytest.mark.parametrize("name", ["README.md", "docs/datasets.md"])
 def test_the_examples_are_valid_datasets(name):
     examples = re.findall(r"```yaml\n(.*?)```", text_of(name), flags=re.DOTALL)
