@@ -69,9 +69,14 @@ class Stack:
         return told["data"]
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """Status, job and parent of every run."""
-        query = "{runsOrError{... on Runs{results{runId status jobName parentRunId}}}}"
-        return {run["runId"]: run for run in self.ask(query)["runsOrError"]["results"]}
+        """Status, job and parent of every run but those of schedules at their hour."""
+        query = (
+            "{runsOrError{... on Runs{results{runId status jobName parentRunId "
+            "tags{key}}}}}"
+        )
+        runs = self.ask(query)["runsOrError"]["results"]
+        by_clock = {"key": "dagster/schedule_name"}
+        return {run["runId"]: run for run in runs if by_clock not in run["tags"]}
 
     def ended_runs(self) -> dict[str, dict[str, Any]]:
         """All runs, once there are some and none goes on."""
