@@ -3,6 +3,8 @@
 `strata status` must answer at once: nothing here imports Dagster at the top.
 """
 
+import atexit
+import gc
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -301,6 +303,7 @@ def main() -> None:
     """Run the command line; what a user can mend is told in a sentence."""
     import psycopg
 
+    atexit.register(gc.freeze)  # else a last look for cycles takes 40 ms
     message = ""
     try:
         app()
