@@ -64,8 +64,9 @@ class RasterFacts(Facts):
 
     @property
     def cogs(self) -> dict[Tier, Cog]:
-        """The COGs that exist."""
-        return self.tier_pass.cogs if self.tier_pass else {}
+        """The COGs that exist, in the order of the tiers: the ledger keeps none."""
+        made = self.tier_pass.cogs if self.tier_pass else {}
+        return {tier: made[tier] for tier in Tier if tier in made}
 
     def missing_tiers(self, contract: RasterContract) -> list[Tier]:
         """Tiers of the contract that were neither made nor skipped."""

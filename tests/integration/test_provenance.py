@@ -89,6 +89,8 @@ def test_a_sidecar_that_comes_later_refreshes_the_item_and_nothing_else(world):
     properties, _ = world.item("m/a.tif")
     assert properties["platform"] == "worldview-3"
     assert properties["view:off_nadir"] == 16.9
+    plain, _ = world.item("m/b.tif")
+    assert properties["processing:lineage"] == plain["processing:lineage"]
     assert rows["m/a.tif"]["status"] == "accepted"
     assert rows["m/a.tif"]["run_id"] != before["m/a.tif"]["run_id"]
     assert rows["m/b.tif"] == before["m/b.tif"]
