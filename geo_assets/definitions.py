@@ -213,7 +213,7 @@ def build_work_sensors(
     names = [one.name for one in queries]
     return [
         *arrivals,
-        build_janitor(interval, unpublishing, tiling),
+        build_janitor(interval, unpublishing, tiling, router),
         *([build_tiles_sensor(tiles, interval)] if tiling else []),
         build_exports_sensor(contracts, names, exports, interval),
         build_statistics_sensor(contracts, joins, interval),

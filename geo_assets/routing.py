@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from geo_assets.contract import DatasetContract, RasterContract
@@ -39,7 +40,7 @@ class Router:
                 return Route(contract.name, partition_key(blob), None)
         return Route(None, None, unclaimed_reason(blob))
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, str]:
         """Digest of each contract, by dataset."""
         return {one.name: contract_digest(one) for one in self.contracts}

@@ -5,6 +5,7 @@ Every function works in the transaction of the connection it is given and commit
 nothing: the caller decides what belongs together. The parts:
 
 - `ledger_arrivals`: a container's listing against the ledger;
+- `ledger_routes`: which dataset a file waits for;
 - `ledger_claims`: which file waits, for which run, who holds it;
 - `ledger_facts`: what runs have found out about files;
 - `ledger_outcomes`: what became of a claimed file;
@@ -18,7 +19,6 @@ from geo_resources.ledger_arrivals import (
     lock_requests,
     observe,
     observe_some,
-    reroute,
     unsettled,
 )
 from geo_resources.ledger_claims import (
@@ -59,6 +59,7 @@ from geo_resources.ledger_report import (
     rows,
     tier_sizes,
 )
+from geo_resources.ledger_routes import rehome, reroute
 from geo_resources.ledger_rows import (
     ClaimHeldError,
     ClaimLostError,
@@ -131,6 +132,7 @@ __all__ = [
     "observe",
     "observe_some",
     "plan_withdrawal",
+    "rehome",
     "reject",
     "release",
     "requests",

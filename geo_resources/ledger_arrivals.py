@@ -12,10 +12,11 @@ memory stays flat and one transaction sees the whole. States that follow:
 - `gone` and listed again: `accepted` if its products still stand, else as if new.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, LiteralString
 
+from geo_resources.ledger_routes import copy_pages, copy_routes, pages_of
 from geo_resources.ledger_rows import ListedBlob, Observed, Route
 from geo_resources.ledger_withdrawals import reopen_duplicates
 
@@ -112,8 +113,7 @@ def _compare(
     changed = connection.execute(_CHANGE, bound).rowcount
     gone += _counts(connection, _REPLACE, bound)[0]
     returned = connection.execute(_RETURN, bound).rowcount
-    routes = _routes(_pages(connection, _UNSEEN, bound), route)
-    _copy(connection, _NEW_ROUTES, _COPY_ROUTES, routes)
+    copy_routes(connection, pages_of(connection, _UNSEEN, bound), route)
     new, again = _counts(connection, _ARRIVE, bound)
     reopen_duplicates(connection)
     more = bound["most_new"] is not None and new + again == bound["most_new"]
@@ -143,19 +143,6 @@ LIMIT %s
 """
 
 
-def reroute(
-    connection: "Connection", container: str, route: Callable[[str], Route]
-) -> int:
-    """Ask again where waiting and unclaimed blobs go; returns how many changed.
-
-    For when the contracts have changed: what nobody claimed may now be claimed.
-    """
-    with connection.transaction():
-        blobs = _pages(connection, _UNROUTED, {"container": container})
-        _copy(connection, _NEW_ROUTES, _COPY_ROUTES, _routes(blobs, route))
-        return connection.execute(_REROUTE, {"container": container}).rowcount
-
-
 _ONE_LISTING_AT_A_TIME = (
     "SELECT pg_advisory_xact_lock(hashtextextended('listing of ' || %(container)s, 0))"
 )
@@ -176,14 +163,6 @@ _LISTED_ONCE = """
 DELETE FROM pg_temp.listing AS one USING pg_temp.listing AS other
 WHERE one.blob = other.blob AND one.ctid < other.ctid
 """
-
-_NEW_ROUTES = """
-DROP TABLE IF EXISTS pg_temp.routes;
-CREATE TEMPORARY TABLE routes (
-    blob text NOT NULL, dataset text, partition_key text, reason text
-) ON COMMIT DROP;
-"""
-_COPY_ROUTES = "COPY pg_temp.routes FROM STDIN"
 
 # In the order of their ids, as every writer of several rows does: no deadlocks.
 _LOCK_CHANGING = """
@@ -320,30 +299,6 @@ WITH arrived AS (
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM arrived
 """
 
-_UNROUTED = """
-SELECT l.blob FROM ops.ledger AS l
-WHERE l.container = %(container)s AND l.present AND l.products = '[]' AND (
-    (l.status = 'ignored' AND l.dataset IS NULL)
-    OR (l.status = 'pending' AND l.run_key IS NULL)
-)
-"""
-
-# What is said of a sidecar that was read (see `ledger_sidecars`) stays said.
-_REROUTE = """
-UPDATE ops.ledger AS l SET
-    dataset = r.dataset,
-    partition_key = r.partition_key,
-    status = CASE WHEN r.dataset IS NULL THEN 'ignored' ELSE 'pending' END,
-    message = r.reason, evidence = NULL
-FROM pg_temp.routes AS r
-WHERE r.blob = l.blob AND l.container = %(container)s AND l.present AND (
-    (l.status = 'ignored' AND l.dataset IS NULL)
-    OR (l.status = 'pending' AND l.run_key IS NULL)
-) AND (l.dataset, l.partition_key, CASE l.status WHEN 'ignored' THEN l.message END)
-    IS DISTINCT FROM (r.dataset, r.partition_key, r.reason)
-    AND NOT (r.dataset IS NULL AND coalesce(l.evidence ? 'read_with', false))
-"""
-
 
 def _copy_listing(
     connection: "Connection", listing: Iterable[Sequence[ListedBlob]]
@@ -352,41 +307,9 @@ def _copy_listing(
         [(blob.name, blob.etag, blob.size_bytes, blob.last_modified) for blob in page]
         for page in listing
     )
-    _copy(connection, _NEW_LISTING, _COPY_LISTING, pages)
+    copy_pages(connection, _NEW_LISTING, _COPY_LISTING, pages)
     connection.execute("ANALYZE pg_temp.listing")
     connection.execute(_LISTED_ONCE)
-
-
-def _copy(
-    connection: "Connection",
-    create: LiteralString,
-    copy_rows: LiteralString,
-    pages: Iterable[Sequence[tuple[object, ...]]],
-) -> None:
-    """Fill a temporary table page by page, so that no statement waits for a listing."""
-    connection.execute(create)
-    for page in pages:
-        with connection.cursor().copy(copy_rows) as copy:
-            for row in page:
-                copy.write_row(row)
-
-
-def _pages(
-    connection: "Connection", query: LiteralString, bound: Mapping[str, object]
-) -> Iterator[list[str]]:
-    """First column of a query, a page at a time."""
-    with connection.cursor(name="pages") as cursor:
-        cursor.execute(query, bound)
-        while page := cursor.fetchmany(_PAGE):
-            yield [row[0] for row in page]
-
-
-def _routes(
-    pages: Iterable[Sequence[str]], route: Callable[[str], Route]
-) -> Iterator[list[tuple[object, ...]]]:
-    for page in pages:
-        routes = [(blob, route(blob)) for blob in page]
-        yield [(blob, r.dataset, r.partition_key, r.reason) for blob, r in routes]
 
 
 def _counts(

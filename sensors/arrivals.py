@@ -62,7 +62,8 @@ def build_arrivals_sensor(
         if waits := service_awaited(recovery):
             return waits
         seen = observe(context, storage, database, container, router, settle)
-        requests = [*request_runs(context.instance, database, container)]
+        datasets = router.digests.keys()
+        requests = [*request_runs(context.instance, database, container, datasets)]
         if not requests:
             return dg.SkipReason(seen)
         return dg.SensorResult(run_requests=requests)
@@ -81,7 +82,8 @@ def observe(  # noqa: PLR0913, PLR0917
     """Bring the ledger up to date with a container; says what was seen.
 
     The cursor is the digest of the contracts: when they change, blobs that nobody
-    claimed are asked for again.
+    claimed are asked for again. What was rejected waits again whenever it is found: a
+    run that began before the change rejects by what it knew.
     """
 
     def route(blob: str) -> Route:
@@ -90,7 +92,7 @@ def observe(  # noqa: PLR0913, PLR0917
     with database.transaction() as connection:
         if context.cursor != router.digest:
             ledger.reroute(connection, container, route)
-            ledger.requeue_changed(connection, router.digests)
+        ledger.requeue_changed(connection, router.digests)
         pages = storage.list_pages(container)
         now = datetime.now(UTC)
         seen = ledger.observe(

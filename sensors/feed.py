@@ -8,7 +8,6 @@ or with wrong ones, everything is found all the same, only later.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
@@ -82,8 +81,13 @@ def build_feed_sensor(
         if waits := service_awaited(recovery):
             return waits
         seen = drain(storage, database, queue_feed, router, watched, settle)
-        ask = partial(request_runs, context.instance, database)
-        requests = [*chain.from_iterable(map(ask, seen.containers))]
+        requests = [
+            request
+            for container in seen.containers
+            for request in request_runs(
+                context.instance, database, container, router.digests.keys()
+            )
+        ]
         if not requests:
             return dg.SkipReason(seen.words)
         return dg.SensorResult(run_requests=requests)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from geo_assets.liveness import UNFINISHED, dead_claims, fail_dead_runs
+from geo_assets.routing import Router
 from geo_resources import giant_tiles, giants, ledger, tables
 from geo_resources.database import Database
 from geo_resources.products import SourceName, withdraw
@@ -43,6 +44,7 @@ def build_janitor(
     interval_seconds: int,
     unpublishing: Collection[str],
     tiling: Collection[str] | None = None,
+    router: Router | None = None,
 ) -> dg.SensorDefinition:
     """The sensor that never launches a run: it releases, re-queues and deletes.
 
@@ -50,6 +52,8 @@ def build_janitor(
         interval_seconds: shortest time between two ticks.
         unpublishing: datasets that give up what was made of a deleted file.
         tiling: datasets that cut giant rasters; None: all may.
+        router: the contracts, asked whose files are that wait for a dataset that is no
+            more.
     """
 
     @dg.sensor(
@@ -66,7 +70,13 @@ def build_janitor(
         scratch: Scratch,
     ) -> dg.SensorResult:
         found = sweep(
-            context.instance, storage, database, scratch, unpublishing, tiling
+            context.instance,
+            storage,
+            database,
+            scratch,
+            unpublishing,
+            tiling,
+            router,
         )
         now = datetime.now(UTC)
         events: list[dg.AssetMaterialization] = []
@@ -96,6 +106,7 @@ def sweep(  # noqa: PLR0913, PLR0917
     scratch: Scratch,
     unpublishing: Collection[str],
     tiling: Collection[str] | None = None,
+    router: Router | None = None,
 ) -> Counts:
     """Put everything right once; how much of each there was.
 
@@ -109,6 +120,7 @@ def sweep(  # noqa: PLR0913, PLR0917
         "tiles of dead runs released": lambda: release_tiles(instance, database),
         "giants given up": lambda: close_giants(database, tiling),
         "failed files due again": lambda: requeue(database),
+        "files of former datasets": lambda: rehome(database, router),
         "scratch folders swept": lambda: sweep_scratch(instance, scratch),
         "staging tables dropped": lambda: drop_staging(database),
         "deleted files unpublished": lambda: unpublish_deleted(database, unpublishing),
@@ -159,6 +171,14 @@ def requeue(database: Database) -> int:
     """Failed files whose delay is over wait again."""
     with database.transaction() as connection:
         return ledger.requeue_due(connection)
+
+
+def rehome(database: Database, router: Router | None) -> int:
+    """Files that wait for a dataset that is no more find another, or are ignored."""
+    if router is None:
+        return 0
+    with database.transaction() as connection:
+        return ledger.rehome(connection, router.digests.keys(), router.route)
 
 
 def sweep_scratch(instance: dg.DagsterInstance, scratch: Scratch) -> int:

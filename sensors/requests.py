@@ -2,13 +2,20 @@
 
 In goes what waits in the ledger; out come run requests, no more than the queue has room
 for: what waits in the ledger costs nothing. Datasets take turns; in the queue new files
-come before those that are tried again, and these before backfills.
+come before those that are tried again, and these before backfills, which take no room.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
@@ -18,6 +25,7 @@ from geo_assets.liveness import (
     GIANT,
     QUEUED,
     SIZE_TAG,
+    TILES,
     UNFINISHED,
     is_over,
 )
@@ -37,19 +45,25 @@ from sensors.batches import (
 if TYPE_CHECKING:
     from psycopg import Connection
 
-MOST_QUEUED_RUNS = 25  # back-pressure
+MOST_QUEUED_RUNS = 25  # back-pressure; of files that share runs
+MOST_QUEUED_GIANTS = 8  # runs of a giant file, of which one works at a time
 MOST_FILES = MOST_QUEUED_RUNS * LARGEST_BATCH  # of a dataset: more fit into no tick
 LOST_AFTER = timedelta(seconds=60)  # a request without a run is made again
 RUN_KEY_TAG = "dagster/run_key"
 PRIORITY_TAG = "dagster/priority"
-FRESH, AGAIN = "10", "5"  # priorities in the queue; backfills have 0
+FIRST, FRESH, AGAIN = "11", "10", "5"  # priorities in the queue; backfills have 0
 
 
 class Line(NamedTuple):
-    """Batches of one dataset, in order."""
+    """Batches of one dataset, in order.
+
+    Attributes:
+        is_idle: new files of a dataset of which nothing is queued.
+    """
 
     dataset: str
     priority: str
+    is_idle: bool
     batches: Sequence[Batch]
 
 
@@ -63,32 +77,80 @@ def service_awaited(recovery: Recovery) -> dg.SkipReason | None:
 
 
 def request_runs(
-    instance: dg.DagsterInstance, database: Database, container: str
+    instance: dg.DagsterInstance,
+    database: Database,
+    container: str,
+    datasets: Collection[str],
 ) -> Iterator[dg.RunRequest]:
-    """One run per batch of settled files that no living run has been asked for."""
-    queued = instance.get_runs_count(dg.RunsFilter(statuses=QUEUED))
-    if queued >= MOST_QUEUED_RUNS:
-        return
+    """One run per batch of settled files that no living run has been asked for.
+
+    A dataset of which nothing is queued gets a run however full the queue is, and
+    before the others: neither a flood nor a backfill holds its files up.
+
+    Args:
+        instance: with the runs.
+        database: with the ledger.
+        container: whose files.
+        datasets: there are jobs of; files of another wait until the janitor finds out
+            whose they are.
+    """
+    room, giants = _rooms(instance)
     with database.transaction() as connection:
         ledger.lock_requests(connection)
-        lines = [*_lines(instance, connection, container)]
-        batches = in_turn([line.batches for line in lines], MOST_QUEUED_RUNS - queued)
-        for which, batch in batches:
+        lines = [*_lines(instance, connection, container, datasets, is_full=room <= 0)]
+        chosen = chain(_choose(lines, room), _choose(lines, giants, giants=True))
+        for line, batch in chosen:
             run_key = run_key_of(instance, batch)
             ledger.mark_requested(connection, batch.ids, run_key, datetime.now(UTC))
-            yield _run_request(lines[which], batch, run_key)
+            yield _run_request(line, batch, run_key)
+
+
+def _rooms(instance: dg.DagsterInstance) -> tuple[int, int]:
+    """Runs that the queue takes: of small files, and of a giant file each."""
+    ours = {PRIORITY_TAG: [FIRST, FRESH, AGAIN]}
+    giants = count_queued(instance, {SIZE_TAG: GIANT})
+    small = count_queued(instance, ours) - count_queued(instance, {SIZE_TAG: TILES})
+    return MOST_QUEUED_RUNS - (small - giants), MOST_QUEUED_GIANTS - giants
+
+
+def count_queued(
+    instance: dg.DagsterInstance, tags: Mapping[str, str | Sequence[str]]
+) -> int:
+    """How many queued runs have the tags, each one of its values."""
+    return instance.get_runs_count(dg.RunsFilter(statuses=QUEUED, tags=tags))
+
+
+def _choose(
+    lines: Sequence[Line], room: int, *, giants: bool = False
+) -> Iterator[tuple[Line, Batch]]:
+    """Batches in turn, as many as there is room for; one at least of each idle line."""
+    lists = [[one for one in line.batches if one.is_giant is giants] for line in lines]
+    idle = sum(line.is_idle for line, found in zip(lines, lists, strict=True) if found)
+    for which, batch in in_turn(lists, max(room, idle)):
+        yield lines[which], batch
 
 
 def _lines(
-    instance: dg.DagsterInstance, connection: "Connection", container: str
+    instance: dg.DagsterInstance,
+    connection: "Connection",
+    container: str,
+    datasets: Collection[str],
+    *,
+    is_full: bool,
 ) -> Iterator[Line]:
     """What waits: a line per dataset, then a line per dataset of second tries.
 
-    Those of which the fewest files are queued come first.
+    Those of which the fewest files are queued come first; when the queue is full, only
+    those of which none is.
     """
     requests = ledger.requests(connection)
     asked = asked_for(instance, connection, requests, ledger.forget_request)
-    rows = ledger.waiting(connection, container, MOST_FILES)
+    most = LARGEST_BATCH if is_full else MOST_FILES
+    rows = [
+        row
+        for row in ledger.waiting(connection, container, most)
+        if row.dataset in datasets and not (is_full and asked[row.dataset])
+    ]
 
     def turn(row: PendingRow) -> tuple[bool, int, str]:
         return row.attempts > 0, asked[row.dataset], row.dataset
@@ -103,7 +165,8 @@ def _lines(
     }
     for (again, queued, dataset), files in groupby(rows, key=turn):
         batches = plan_batches(files, positions[dataset], 0 if again else queued)
-        yield Line(dataset, AGAIN if again else FRESH, batches)
+        is_idle = not (again or queued)
+        yield Line(dataset, AGAIN if again else FRESH, is_idle, batches)
 
 
 def asked_for(
@@ -171,10 +234,11 @@ def datasets_at_work(
 
 
 def _run_request(line: Line, batch: Batch, run_key: str) -> dg.RunRequest:
+    is_first = line.is_idle and batch is line.batches[0]
     tags = {
         "dagster/asset_partition_range_start": batch.first_key,
         "dagster/asset_partition_range_end": batch.last_key,
-        PRIORITY_TAG: line.priority,
+        PRIORITY_TAG: FIRST if is_first else line.priority,
         BATCH_TAG: batch.digest,
         "strata/files": str(len(batch.ids)),
     }

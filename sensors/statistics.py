@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sensors.arrivals import Job
 
 MOST_RUNS = 25  # of a tick
-FEW = "5"  # priority: after new files
+LAST = "2"  # priority: after files and tiles, before backfills
 
 
 def build_statistics_sensor(
@@ -90,7 +90,7 @@ def _request(dataset: str, batch: Batch) -> dg.RunRequest:
     tags = {
         "dagster/asset_partition_range_start": batch.first_key,
         "dagster/asset_partition_range_end": batch.last_key,
-        "dagster/priority": FEW,
+        "dagster/priority": LAST,
         BATCH_TAG: f"h3 {batch.digest}",
         "strata/files": str(len(batch.ids)),
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 from geo_assets.batch import LARGE_BYTES
-from geo_assets.liveness import BATCH_TAG, QUEUED, SIZE_TAG, TILES
+from geo_assets.liveness import BATCH_TAG, SIZE_TAG, TILES
 from geo_assets.naming import tiles_job, tiles_partitions
 from geo_resources import giant_tiles, ledger
 from geo_resources.database import Database
@@ -22,9 +22,9 @@ from sensors.batches import Batch, in_turn, plan_batches
 from sensors.requests import (
     AGAIN,
     MOST_FILES,
-    MOST_QUEUED_RUNS,
     PRIORITY_TAG,
     asked_for,
+    count_queued,
     positions_of,
     run_key_of,
     service_awaited,
@@ -80,7 +80,7 @@ def request_tiles(
     instance: dg.DagsterInstance, database: Database
 ) -> Iterator[dg.RunRequest]:
     """One run per batch of tiles that no living run has been asked for."""
-    room = _room(instance)
+    room = MOST_QUEUED_TILES - count_queued(instance, {SIZE_TAG: TILES})
     if room <= 0:
         return
     with database.transaction() as connection:
@@ -92,16 +92,6 @@ def request_tiles(
             now = datetime.now(UTC)
             giant_tiles.mark_requested(connection, batch.ids, run_key, now)
             yield _run_request(lines[which].dataset, batch, run_key)
-
-
-def _room(instance: dg.DagsterInstance) -> int:
-    """How many runs the queue takes: of tiles so few that new files find room, too."""
-    queued = dg.RunsFilter(statuses=QUEUED)
-    tiles = dg.RunsFilter(statuses=QUEUED, tags={SIZE_TAG: TILES})
-    return min(
-        MOST_QUEUED_RUNS - instance.get_runs_count(queued),
-        MOST_QUEUED_TILES - instance.get_runs_count(tiles),
-    )
 
 
 def _lines(instance: dg.DagsterInstance, connection: "Connection") -> Iterator[Line]:

@@ -206,7 +206,7 @@ def test_a_sweep_that_finds_something_says_so_at_once(world, storage, scratch):
     found, _ = tick(world, storage, scratch, cursor)
     (event,) = found.asset_events
     assert event.metadata["failed files due again"].value == 1
-    assert len(event.metadata) == 10
+    assert len(event.metadata) == 11
 
 
 def test_storage_that_is_down_keeps_no_file_claimed(world, scratch, tmp_path):

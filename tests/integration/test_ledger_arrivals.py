@@ -178,3 +178,29 @@ def test_changed_contracts_are_asked_again_for_what_waits_or_was_ignored(world):
         "c.tif@1": "accepted",
     }
     assert world.rows()["b.txt@1"]["dataset"] == "texts"
+
+
+def test_files_that_wait_for_a_former_dataset_find_another_or_nobody(world):
+    world.see({"a.tif": "1", "b.tif": "1", "c.tif": "1"})
+    first, second = world.claim("a.tif", "b.tif")
+    world.fail(first, NOW)  # its delay is over
+    world.accept(second)
+
+    def route(container, blob):
+        assert container == "bronze"
+        if blob == "c.tif":
+            return Route(None, None, "nobody's")
+        return Route("new", f"key of {blob}", None)
+
+    assert world.transact(ledger.rehome, ["rasters"], route) == 0
+    assert world.transact(ledger.rehome, ["new"], route) == 1
+    assert world.transact(ledger.requeue_due) == 1
+    assert world.transact(ledger.rehome, ["new"], route) == 1
+    rows = world.rows()
+    assert rows["c.tif@1"]["status"] == "ignored"
+    assert rows["c.tif@1"]["message"] == "nobody's"
+    waiting = rows["a.tif@1"]
+    assert (waiting["status"], waiting["dataset"]) == ("pending", "new")
+    assert waiting["partition_key"] == "key of a.tif"
+    assert rows["b.tif@1"]["dataset"] == "rasters"  # what it is owned by
+    assert world.transact(ledger.rehome, ["new"], route) == 0

@@ -1,5 +1,7 @@
 """sensors.requests: runs are asked for in turn, never more than the queue takes."""
 
+from collections import Counter
+
 import dagster as dg
 import pytest
 
@@ -7,6 +9,7 @@ from geo_resources import ledger
 from sensors.batches import ALONE_BYTES, LARGEST_BATCH
 from sensors.requests import (
     LOST_AFTER,
+    MOST_QUEUED_GIANTS,
     MOST_QUEUED_RUNS,
     RUN_KEY_TAG,
     request_runs,
@@ -29,8 +32,11 @@ def arrive(world, *names):
     world.observe([[Blob(name, "1") for name in names]], by_folder)
 
 
+DATASETS = ("many", "few", "zoo", "d", "e")
+
+
 def ask(world):
-    return [*request_runs(world.instance, world.database, "bronze")]
+    return [*request_runs(world.instance, world.database, "bronze", DATASETS)]
 
 
 def queue(world, requests, status="NOT_STARTED"):
@@ -77,6 +83,50 @@ def test_what_room_there_is_goes_to_the_dataset_with_the_fewest_queued(world):
     assert one.job_name == "zoo__ingest"
 
 
+def test_neither_a_full_queue_nor_a_backfill_holds_up_a_dataset(world):
+    arrive(world, *(f"many/{n:05}" for n in range(5_000)))
+    flood = ask(world)
+    queue(world, flood)
+    assert ask(world) == []
+    arrive(world, "zoo/a", "zoo/b")
+    (one,) = ask(world)
+    assert one.job_name == "zoo__ingest"
+    assert int(one.tags["dagster/priority"]) > max(
+        int(other.tags["dagster/priority"]) for other in flood[1:]
+    )
+
+
+def test_what_others_have_queued_takes_no_room(world):
+    others = [
+        {"dagster/backfill": "b"},
+        {"dagster/priority": "5", "strata/size": "tiles"},
+        {"dagster/priority": "2"},  # statistics
+    ]
+    for tags in others * MOST_QUEUED_RUNS:
+        status = dg.DagsterRunStatus.NOT_STARTED
+        run = dg.DagsterRun("any", status=status, tags=tags)
+        world.instance.add_run(run)
+    arrive(world, *(f"many/{n:05}" for n in range(5_000)))
+    assert len(ask(world)) == MOST_QUEUED_RUNS
+
+
+def test_giants_leave_room_for_small_files_of_their_own_dataset(world):
+    giants = [Blob(f"d/giant{n:02}", "1", ALONE_BYTES) for n in range(30)]
+    world.observe([[*giants, Blob("d/small", "1", 1)]], by_folder)
+    requests = ask(world)
+    sizes = Counter(one.tags.get("strata/size") for one in requests)
+    assert sizes == {"giant": MOST_QUEUED_GIANTS, None: 1}
+    queue(world, requests)
+    world.observe([[*giants, Blob("d/small", "2", 1)]], by_folder)
+    (one,) = ask(world)
+    assert one.tags.get("strata/size") is None
+
+
+def test_files_of_a_dataset_that_is_no_more_stop_nobody(world):
+    arrive(world, "was/a", "d/a")
+    assert [one.job_name for one in ask(world)] == ["d__ingest"]
+
+
 def test_as_many_are_asked_for_as_the_queue_has_room_for(world):
     arrive(world, *(f"many/{n:05}" for n in range(5_000)))
     first = ask(world)
@@ -95,7 +145,7 @@ def test_new_files_go_before_those_that_are_tried_again(world):
         one.tags["dagster/asset_partition_range_start"]: one.tags["dagster/priority"]
         for one in ask(world)
     }
-    assert priorities == {"d/b": "10", "d/a": "5"}
+    assert priorities == {"d/b": "11", "d/a": "5"}
 
 
 def test_a_giant_file_is_marked_for_the_limit_of_giants(world):
