@@ -22,6 +22,7 @@ from pydantic import Field
 from geo_resources import outbox
 from geo_resources.cloud_events import News, body_of, headers_of
 from geo_resources.database import Database
+from geo_resources.deadline import Deadline
 from geo_resources.outbox import Parcel
 from geo_resources.webhook_targets import Target, read_targets
 
@@ -43,6 +44,9 @@ class Answer(NamedTuple):
     """None if it has the event."""
     wait_s: float = 0.0
     """How long it wants to be left alone."""
+
+
+TOO_LATE = Answer("no answer in time")
 
 
 class Delivered(NamedTuple):
@@ -145,9 +149,15 @@ def post(target: Target, parcel: Parcel, now: datetime) -> Answer:
     request = urllib.request.Request(  # noqa: S310 - http or https, says the target
         target.url.get_secret_value(), data=body, headers=headers, method="POST"
     )
-    opener = urllib.request.build_opener(_NoRedirects)
+    with Deadline(target.timeout_seconds) as deadline:
+        answer = _ask(request, deadline, now)
+        return answer if deadline.left else TOO_LATE
+
+
+def _ask(request: urllib.request.Request, deadline: Deadline, now: datetime) -> Answer:
+    opener = urllib.request.build_opener(_NoRedirects, deadline)
     try:
-        with opener.open(request, timeout=target.timeout_seconds):
+        with opener.open(request, timeout=deadline.left):
             return Answer(None)
     except urllib.error.HTTPError as error:
         with error:
