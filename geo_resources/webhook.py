@@ -164,7 +164,7 @@ def _ask(request: urllib.request.Request, deadline: Deadline, now: datetime) -> 
             return Answer(f"HTTP {error.code}", asked_wait(error.headers, now))
     except urllib.error.URLError as error:
         return Answer(f"no connection: {_words(error.reason)}")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(f"no answer: {_words(error)}")
 
 

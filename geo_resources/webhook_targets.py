@@ -58,8 +58,15 @@ class Target(_Model):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: SecretStr) -> SecretStr:
-        parts = urlsplit(url.get_secret_value())
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        text = url.get_secret_value()
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("an address is ASCII: all else is percent-encoded")
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in {"http", "https"} and parts.port != 0
+        except ValueError:  # its own message would show a part of the address
+            parts, usable = urlsplit(""), False
+        if not usable or not parts.hostname:
             raise ValueError("not of the form http://host/path or https://host/path")
         if parts.username or parts.password or parts.fragment:
             raise ValueError("an address has neither a user, a password nor a fragment")

@@ -104,3 +104,8 @@ def test_all_addresses_of_a_host_have_the_time_together(monkeypatch):
         answer, seconds = ask("http://receiver.test/")
     assert answer == TOO_LATE
     assert TIME_S <= seconds < TIME_S + 0.5
+
+
+def test_an_address_that_nobody_can_ask_is_a_failed_delivery():
+    answer, _ = ask("http://a..b/")  # no host has such a name
+    assert str(answer.error).startswith("no answer: Unicode")
