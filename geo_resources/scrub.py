@@ -10,25 +10,35 @@ from typing import Any, cast
 
 HIDDEN = "[secret]"
 
+# Messages can be huge: no pattern may look far ahead from many places of one text.
 _SECRETS = (
     # connection strings of Azure: AccountKey=...; SharedAccessSignature=...
     r"(?P<a>(?:Account|SharedAccess)Key\s*=\s*)[A-Za-z0-9+/]+={0,2}",
     r"(?P<b>SharedAccessSignature\s*=\s*)[^\s;'\"<>]+",
     # the signature of a SAS, wherever its other parameters lie
     r"(?P<c>\bsig(?:=|%3[Dd]))[^\s&;'\"<>]+",
-    # password in a URL; it may hold an @, the last one ends it
-    r"(?P<d>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@?#]*:)[^\s'\"<>]+(?=@)",
-    # libpq's key words and forms of many tools: password=..., secret: ...
+    # a header, before its scheme is taken for its value
     (
-        r"(?P<e>\b(?:password|passwd|pwd|secret|client_secret|access_token|api_?key)"
-        r"['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&'\"<>]+)"
+        r"(?P<d>\bAuthorization['\"]?\s*[:=]\s*['\"]?(?:(?:Basic|Bearer|Digest|NTLM"
+        r"|Negotiate|Token|ApiKey|SharedKey(?:Lite)?)\s+|(?=[A-Za-z0-9._~+/=-]{20})))"
+        r"[^\s,;'\"<>]+"
+    ),
+    # libpq's key words, variables and forms of many tools: password=..., DB_SECRET: ...
+    (
+        r"(?P<e>(?:password|passwd|pwd|passphrase|api[_-]?key|secret"
+        r"|(?:access|account|private|secret|subscription)[_-]?key"
+        r"|[_-]token|\btoken(?=['\"=]))"
+        r"['\"]?\s*[=:]\s*)(?:\[secret\]|'[^']*'|\"[^\"]*\"|[^\s,;&'\"<>]+)"
     ),
     r"(?P<f>\b(?:Bearer|SharedKey)\s+)[A-Za-z0-9._~+/:=-]{8,}",
-    # a token or an account key with nothing before it that says so
-    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    # a token or a key with nothing before it that says so
+    r"(?P<g>\bwhsec_)[A-Za-z0-9+/_-]{8,}={0,2}",
+    r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
     r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==",
 )
 _PATTERNS = tuple(re.compile(one, re.IGNORECASE) for one in _SECRETS)
+# may have a password, which may hold an @: the last one ends it
+_AFTER_USER = re.compile(r"(://[^\s:/@?#]*:)([^\s'\"<>]+)")
 
 
 def scrub(text: str) -> str:
@@ -37,6 +47,7 @@ def scrub(text: str) -> str:
     >>> scrub("az://a?sv=1&sig=abc%3D&se=2 and postgresql://me:pa@ss@host/db")
     'az://a?sv=1&sig=[secret]&se=2 and postgresql://me:[secret]@host/db'
     """
+    text = _AFTER_USER.sub(_hide_password, text)
     for pattern in _PATTERNS:
         text = pattern.sub(_hide, text)
     return text
@@ -62,3 +73,10 @@ def _hide(match: re.Match[str]) -> str:
     """What says that a secret follows, and a word for the secret."""
     before = next((text for text in match.groups() if text), "")
     return before + HIDDEN
+
+
+def _hide_password(match: re.Match[str]) -> str:
+    """What stands before a password in a URL, and what follows it."""
+    before, rest = match.groups()
+    password, at, host = rest.rpartition("@")
+    return f"{before}{HIDDEN}{at}{host}" if password else match[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import dagster as dg
 
 from geo_assets.catalog.assets import SUCCESS_RATE
+from geo_assets.fault_report import traceback_of
 from geo_assets.integrity import INTEGRITY
 from geo_assets.liveness import WILL_RETRY_TAG
 from geo_resources import ledger_news
@@ -55,8 +56,8 @@ class _Recording:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception):
-            message = f"{type(error).__name__}: {scrub(str(error))}"
-            raise NotRecordedError(message) from error
+            # a cause would be kept by the tick as it is
+            raise NotRecordedError(traceback_of(error)) from None
 
 
 def build_outcome_sensors(interval_seconds: int) -> list[dg.SensorDefinition]:

@@ -97,7 +97,8 @@ def build_promotion_asset(
                 NEEDS, desk.execute, order, context.instance, data_factory
             )
         except PromotionError as error:
-            raise dg.Failure(scrub(str(error)), allow_retries=False) from error
+            # Dagster would keep a cause as it is
+            raise dg.Failure(scrub(str(error)), allow_retries=False) from None
         return dg.MaterializeResult(metadata=describe(order, swapped))
 
     return promoted

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from dagster._core.definitions.run_status_sensor_definition import (
     RunStatusSensorCursor,
 )
+from dagster_shared.error import SerializableErrorInfo
 
 from geo_assets.batch import BatchReport, Refused
 from geo_assets.catalog.assets import batch_health, build_collection_asset
@@ -213,6 +215,19 @@ def test_what_could_not_be_noted_is_noted_by_the_next_tick(platform):
     assert platform.told() == []
     platform.tick("runs_failed")
     assert "file.rejected" in platform.types()
+
+
+def test_what_a_tick_keeps_of_an_error_gives_no_secret_away(platform):
+    """Dagster keeps the causes of an error beside it, as they are."""
+    platform.run(bad_batch(platform, good=0, bad=1))
+    platform.hooks = Path("/nowhere/hooks?sig=t0ps3cret")
+    with pytest.raises(NotRecordedError) as caught:
+        platform.tick("runs_failed")
+    trace = traceback.TracebackException.from_exception(caught.value)
+    kept = SerializableErrorInfo.from_traceback(trace).to_string()
+    assert "FileNotFoundError" in kept
+    assert "sig=[secret]" in kept
+    assert "t0ps3cret" not in kept
 
 
 def test_a_run_of_another_kind_is_told_by_the_assets_it_was_to_make(platform):

@@ -1,5 +1,7 @@
 """geo_resources.scrub: no secret gets through, and nothing else is lost."""
 
+import time
+
 import pytest
 
 from geo_resources.scrub import scrub, scrub_json
@@ -20,6 +22,18 @@ TEXTS = {
     'client_secret="hunter2"': ["hunter2"],
     "Authorization: Bearer eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.c2lnbmF0dXJl": ["eyJ"],
     "Authorization: SharedKey account:c2lnbmF0dXJl": ["c2lnbmF0dXJl"],
+    "Authorization: Basic bWU6aHVudGVyMg==": ["bWU6aHVudGVyMg"],
+    "{'authorization': 'Basic bWU6aHVudGVyMg=='}": ["bWU6aHVudGVyMg"],
+    "Authorization: 0f3a9c1b7e5d2846aa01c3": ["0f3a9c1b7e5d2846aa01c3"],
+    "env PGPASSWORD=hunter2 psql": ["hunter2"],
+    "AZURE_CLIENT_SECRET=hunter2~x": ["hunter2"],
+    "DB_PASSWORD: hunter2": ["hunter2"],
+    "AWS_SECRET_ACCESS_KEY=hunter2/x": ["hunter2"],
+    "x-api-key: hunter2": ["hunter2"],
+    "GET https://x/hook?token=hunter2&n=1": ["hunter2"],
+    '{"refresh_token": "hunter2", "token": "hunter3"}': ["hunter2", "hunter3"],
+    "the key is whsec_AAECAwQFBgcICQoLDA0ODw==, he says": ["AAECAwQF"],
+    "...postgresql://me:hunter2@db": ["hunter2"],
     f"signed with {AZURITE_KEY} as it is": [AZURITE_KEY],
 }
 
@@ -48,10 +62,28 @@ def test_what_is_around_a_secret_stays():
         "file:///work/a:b@c.tif",
         "etag 0x8DD12345678, sha256 " + "ab" * 32,
         "the key does not fit the table",
+        "Basic information: 3 bands; authorization: refused by the service",
+        "unexpected token: '}' at line 3; the token is too long",
+        "partition key: a.tif, tokens=3, secretary of state",
+        'password authentication failed for user "me"',
+        "proxy http://10.0.0.1:3128/ did not answer",
+        "the secret is not whsec_ and base64 of 24 to 64 bytes",
     ],
 )
 def test_a_text_without_secrets_is_left_alone(text):
     assert scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a.", "a-", "a://", "a://:", "a://b:c", "eyJ-", "eyJaaaaaaaa.", "password='", " "],
+)
+def test_a_huge_text_costs_time_in_proportion(unit):
+    """100 KB of what a pattern may take for a beginning: 30 s if it looks far ahead."""
+    text = unit * (100_000 // len(unit))
+    before = time.process_time()
+    scrub(text)
+    assert time.process_time() - before < 1
 
 
 def test_json_is_scrubbed_in_every_corner_and_keeps_its_form():
