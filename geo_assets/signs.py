@@ -196,7 +196,7 @@ def _of_obstore(error: BaseException) -> Sign | None:
 
 def _of_text(text: str) -> Sign | None:
     found, wait = _STATUS_WORDS.search(text), _WAIT_WORDS.search(text)
-    seconds = float(wait[1]) if wait else None
+    seconds = wait_of({"retry-after": wait[1]}) if wait else None
     if found:
         return _of_status(int(found[1]), seconds)
     return Sign("storage", "down", seconds)

@@ -109,3 +109,14 @@ def test_all_addresses_of_a_host_have_the_time_together(monkeypatch):
 def test_an_address_that_nobody_can_ask_is_a_failed_delivery():
     answer, _ = ask("http://a..b/")  # no host has such a name
     assert str(answer.error).startswith("no answer: Unicode")
+
+
+def test_a_wait_that_is_no_time_is_no_wait():
+    date = b"Wed, 21 Oct 2025 07:28:00 +" + b"9" * 20
+
+    def speak(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nRetry-After: " + date + b"\r\n\r\n")
+
+    with receiver(speak) as port:
+        answer, _ = ask(f"http://127.0.0.1:{port}/")
+    assert answer == Answer("HTTP 503", 0)

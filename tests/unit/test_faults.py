@@ -210,6 +210,25 @@ def test_retry_after_is_read_as_seconds_and_as_a_date():
     assert diagnose(of_azure(503, Retry_After="tomorrow")).wait_seconds is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["²", "\u0667", "-1", "1e9", "7.5", "", "Wed, 21 Oct 2025 07:28:00 +" + "9" * 20],
+)
+def test_a_retry_after_that_says_nothing_is_no_wait_and_no_error(text):
+    for header in ("Retry_After", "x_ms_retry_after_ms"):
+        found = diagnose(of_azure(503, **{header: text}))
+        assert (found.code, found.wait_seconds) == ("THROTTLED", None)
+
+
+def test_a_service_that_asks_for_ages_is_asked_again_after_a_day():
+    ages = ("99999999999999", "9" * 5_000, "Fri, 31 Dec 9999 23:59:59 GMT")
+    for text in ages:
+        assert diagnose(of_azure(503, Retry_After=text)).wait_seconds == 86_400
+    assert diagnose(of_azure(429, x_ms_retry_after_ms=ages[0])).wait_seconds == 86_400
+    said = GenericError(f"HTTP status code: 503 retry-after: {ages[0]}")
+    assert diagnose(said).wait_seconds == 86_400
+
+
 def test_an_http_error_of_the_standard_library():
     headers = Message()
     headers["Retry-After"] = "3"
