@@ -79,20 +79,20 @@ class QueueFeed(dg.ConfigurableResource):
                 pass
 
     def move_to_poison(self, messages: Sequence[Message]) -> None:
-        """Put messages into `<queue>-poison`, made when first needed.
+        """Put messages into `<queue>-poison`, made when it is not there.
 
         Whoever dies in between leaves one there twice, never none.
         """
-        from azure.core.exceptions import ResourceExistsError
-
         if not messages:
             return
         poison = self._client(POISON_SUFFIX)
-        with suppress(ResourceExistsError):
-            poison.create_queue()
-        for one in messages:
-            poison.send_message(one.body)
-        self.delete(messages)
+        moved: list[Message] = []
+        try:
+            for one in messages:
+                _send(poison, one)
+                moved.append(one)
+        finally:
+            self.delete(moved)
 
     def length(self) -> int:
         """About how many messages there are, hidden ones included."""
@@ -141,6 +141,18 @@ def _message(found: "QueueMessage") -> Message:
     )
 
 
+def _send(poison: "QueueClient", message: Message) -> None:
+    """Add a message; who may not create queues can be given the queue."""
+    from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+    try:
+        poison.send_message(message.body)
+    except ResourceNotFoundError:
+        with suppress(ResourceExistsError):
+            poison.create_queue()
+        poison.send_message(message.body)
+
+
 def _delete(client: "QueueClient", message: Message) -> None:
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
@@ -164,16 +176,25 @@ class Looks:
     def __iter__(self) -> Iterator[tuple[str, BlobInfo | None]]:
         """Name, and the blob or None if it is not there.
 
-        Raises:
-            MissingContainerError: nothing is there, for the container is not.
+        Without its container nothing is known to be gone: that, too, is a fault.
         """
         self.faults.clear()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look") as pool:
             seen = [*zip(self.names, pool.map(self._look, self.names), strict=True)]
-        known = [(name, blob) for name, blob in seen if name not in self.faults]
-        if not all(blob for _, blob in known):
+        absent = [name for name, blob in seen if not (blob or name in self.faults)]
+        if absent and (error := self._container_fault()):
+            self.faults |= dict.fromkeys(absent, error)
+        yield from ((name, blob) for name, blob in seen if name not in self.faults)
+
+    def _container_fault(self) -> Exception | None:
+        from azure.core.exceptions import AzureError
+        from obstore.exceptions import BaseError
+
+        try:
             next(self.storage.list_pages(self.container, page_size=1), None)
-        yield from known
+        except (OSError, BaseError, AzureError) as error:
+            return error
+        return None
 
     def _look(self, name: str) -> BlobInfo | None:
         from azure.core.exceptions import AzureError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import dagster as dg
 
+from geo_assets.patience import first_line
 from geo_assets.routing import Router
 from geo_resources import ledger
 from geo_resources.blob_events import Hint, UselessMessageError, read_hints
@@ -45,6 +46,8 @@ class Drained(NamedTuple):
     containers: Sequence[str]
     """Those in which a blob was looked at."""
     words: str
+    fault: Exception | None = None
+    """Why useless messages could not be moved aside; all else is done."""
 
 
 def build_feed_sensor(
@@ -88,9 +91,13 @@ def build_feed_sensor(
                 context.instance, database, container, router.digests.keys()
             )
         ]
-        if not requests:
-            return dg.SkipReason(seen.words)
-        return dg.SensorResult(run_requests=requests)
+        if requests:
+            if seen.fault:
+                context.log.error("messages not set aside: %s", first_line(seen.fault))
+            return dg.SensorResult(run_requests=requests)
+        if seen.fault:
+            raise seen.fault
+        return dg.SkipReason(seen.words)
 
     return event_feed
 
@@ -127,11 +134,11 @@ def drain(  # noqa: PLR0913, PLR0917
         seen = _observe(database, looks, router, settle)
         words.append(f"{container}: {seen}")
         faults |= {Hint(container, name): one for name, one in looks.faults.items()}
-    _dispose(database, feed, found, faults)
+    fault = _dispose(database, feed, found, faults)
     if faults.keys() >= hints and faults:
         raise next(iter(faults.values()))
     words.append(f"{len(found.hints)} hints, {len(found.useless)} messages set aside")
-    return Drained(containers, "; ".join([*words, *_faults_in_words(faults)]))
+    return Drained(containers, "; ".join([*words, *_faults_in_words(faults)]), fault)
 
 
 def _observe(
@@ -149,18 +156,25 @@ def _observe(
 
 def _dispose(
     database: Database, feed: QueueFeed, found: Sorted, faults: Collection[Hint]
-) -> None:
+) -> Exception | None:
     """Empty the queue of what is done with; what is wrong goes beside it, on record.
 
     What is merely foreign does not: a subscription that tells of every container would
-    fill the queue of poison.
+    fill the queue of poison. What is done with goes first: a hint that came back
+    because of others would count as poison in the end.
     """
+    from azure.core.exceptions import AzureError
+
     with database.transaction() as connection:
         set_aside(connection, feed.queue, found.useless.values())
     wrong = [one for one, why in found.useless.items() if why.reason != "foreign"]
-    feed.move_to_poison(wrong)
     done = [one for one, about in found.hints.items() if not {*about} & {*faults}]
     feed.delete([*done, *(found.useless.keys() - wrong)])
+    try:
+        feed.move_to_poison(wrong)
+    except AzureError as error:  # they come again, and so does this
+        return error
+    return None
 
 
 def _faults_in_words(faults: Mapping[Hint, Exception]) -> list[str]:

@@ -4,17 +4,24 @@ import base64
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.queue import QueueClient
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.queue import (
+    AccountSasPermissions,
+    QueueClient,
+    ResourceTypes,
+    generate_account_sas,
+)
 
 from geo_assets.contract import RasterContract
 from geo_assets.raster.assets import build_raster_defs
 from geo_assets.routing import Router
 from geo_resources import ledger
+from geo_resources.azure_access import parse_connection_string
 from geo_resources.blobs import BlobInfo, MissingContainerError
 from geo_resources.database import Database
 from geo_resources.queue_feed import API_VERSION, MOST_DEQUEUES, QueueFeed
@@ -44,6 +51,7 @@ class Feed:
             {"name": "dem", "source": {"container": name, "pattern": "**/*.tif"}}
         )
         self.contract, self.router = contract, Router([contract])
+        self.watched = {name}
         self.queue = self.client(name)
         self.queue.create_queue()
 
@@ -74,7 +82,7 @@ class Feed:
             self.database,
             feed or self.feed,
             self.router,
-            {self.container},
+            self.watched,
             settle,
         ).words
 
@@ -261,27 +269,91 @@ def test_without_its_queue_the_tick_fails(feed):
         feed.drain(feed=missing)
 
 
-def test_the_sensor_asks_for_a_run_of_what_was_hinted_once(feed, tmp_path):
-    jobs = build_raster_defs(feed.contract).jobs
-    sensor = build_feed_sensor(
-        feed.router, [*jobs], settle=AT_ONCE, interval_seconds=10
-    )
+class Sensor:
+    """The sensor of a feed, in a Dagster instance of its own."""
+
+    def __init__(
+        self, feed: Feed, instance: dg.DagsterInstance, breakers: Path
+    ) -> None:
+        jobs = [*build_raster_defs(feed.contract).jobs]
+        self.sensor = build_feed_sensor(
+            feed.router, jobs, settle=AT_ONCE, interval_seconds=10
+        )
+        self.feed, self.instance = feed, instance
+        self.recovery = Recovery(folder=str(breakers))
+
+    def tick(self, queue_feed: QueueFeed | None = None) -> object:
+        resources = {
+            "storage": self.feed.storage,
+            "database": self.feed.database,
+            "queue_feed": queue_feed or self.feed.feed,
+            "recovery": self.recovery,
+        }
+        with dg.build_sensor_context(self.instance, resources=resources) as context:
+            return self.sensor(context)
+
+
+@pytest.fixture
+def sensor(feed, tmp_path):
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Sensor(feed, instance, tmp_path)
+
+
+def test_the_sensor_asks_for_a_run_of_what_was_hinted_once(feed, sensor):
     feed.put("a.tif")
     feed.tell("a.tif")
-    resources = {
-        "storage": feed.storage,
-        "database": feed.database,
-        "queue_feed": feed.feed,
-        "recovery": Recovery(folder=str(tmp_path)),
-    }
+    (request,) = sensor.tick().run_requests
+    assert request.job_name == "dem__ingest"
+    assert request.tags["dagster/asset_partition_range_start"] == "a.tif"
+    feed.tell("a.tif")
+    assert isinstance(sensor.tick(), dg.SkipReason)
 
-    def tick(instance: dg.DagsterInstance) -> object:
-        with dg.build_sensor_context(instance=instance, resources=resources) as context:
-            return sensor(context)
 
-    with dg.DagsterInstance.ephemeral() as instance:
-        (request,) = tick(instance).run_requests
-        assert request.job_name == "dem__ingest"
-        assert request.tags["dagster/asset_partition_range_start"] == "a.tif"
-        feed.tell("a.tif")
-        assert isinstance(tick(instance), dg.SkipReason)
+def test_a_container_that_is_missing_does_not_hold_up_those_behind_it(feed):
+    missing = "a-missing"
+    feed.watched.add(missing)
+    feed.tell("x", subject=f"/blobServices/default/containers/{missing}/blobs/x.tif")
+    feed.put("a.tif")
+    feed.tell("a.tif")
+    assert "1 blobs could not be looked at, 'x.tif': MissingContainer" in feed.drain()
+    assert [row["blob"] for row in feed.ledger.rows().values()] == ["a.tif"]
+    assert feed.waiting() == 1  # what could not be looked at comes again
+
+
+def without_create(feed: Feed) -> QueueFeed:
+    """The feed by a SAS that may do all but create queues."""
+    parts = parse_connection_string(feed.feed.account, feed.connection_string)
+    signature = generate_account_sas(
+        feed.feed.account,
+        parts["accountkey"],
+        ResourceTypes(service=True, container=True, object=True),
+        AccountSasPermissions(
+            read=True, list=True, delete=True, add=True, update=True, process=True
+        ),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+    where = "".join(f"{one}={parts[one]};" for one in ("blobendpoint", "queueendpoint"))
+    return QueueFeed(
+        url=URL,
+        queue=feed.container,
+        connection_string=f"{where}SharedAccessSignature={signature}",
+    )
+
+
+def test_good_hints_are_done_with_when_no_poison_queue_can_be_made(feed, sensor):
+    refused = without_create(feed)
+    feed.queue.send_message("hello")
+    feed.put("a.tif")
+    feed.tell("a.tif")
+    (request,) = sensor.tick(refused).run_requests
+    assert request.tags["dagster/asset_partition_range_start"] == "a.tif"
+    assert feed.waiting() == 1  # the useless one alone
+    feed.queue.send_message("hello again")
+    with pytest.raises(HttpResponseError):
+        sensor.tick(refused)  # nothing else to tell: the tick is red
+    feed.client(f"{feed.container}-poison").create_queue()
+    feed.queue.send_message("and again")
+    sensor.tick(refused)  # who may not make the queue can use it
+    assert feed.waiting(feed.client(f"{feed.container}-poison")) == 1
+    assert feed.waiting() == 2
+    refused.close()
