@@ -7,6 +7,7 @@ obstore lists 30 times faster than the SDK, but it cannot hold a name with an em
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -26,6 +27,7 @@ from obstore.exceptions import (
 from obstore.store import AzureStore
 
 from geo_resources.azure_access import AzureAccess
+from geo_resources.azure_throttling import shown_by_sdk
 from geo_resources.blobs import (
     CHUNK_BYTES,
     WRITERS,
@@ -93,7 +95,9 @@ class AzureBlobs:
 
     def stat(self, container: str, name: str) -> BlobInfo:
         """The blob as it is now; one request."""
-        return blob_info(obstore.head(self._store(container), check_name(name)))
+        store = self._store(container)
+        with self._waits_shown(container, check_name(name)):
+            return blob_info(obstore.head(store, name))
 
     def read_range(
         self, container: str, name: str, start: int, length: int, etag: str | None
@@ -156,7 +160,9 @@ class AzureBlobs:
 
     def copy(self, container: str, source: str, target: str) -> None:
         """Copy within the container, by the service itself."""
-        obstore.copy(self._store(container), check_name(source), check_name(target))
+        store = self._store(container)
+        with self._waits_shown(container, check_name(source)):
+            obstore.copy(store, source, check_name(target))
 
     def ensure_container(self, container: str) -> None:
         """Create the container unless it exists."""
@@ -243,11 +249,10 @@ class AzureBlobs:
         if etag:
             bare = etag.strip('"')
             options["if_match"] = f'"{bare}"'
+        store = self._store(container)
         try:
-            answer = obstore.get(
-                self._store(container), check_name(name), options=options
-            )
-            return memoryview(answer.bytes())
+            with self._waits_shown(container, check_name(name)):
+                return memoryview(obstore.get(store, name, options=options).bytes())
         except PreconditionError as error:
             raise BlobChangedError(f"{name!r} is no longer {etag}") from error
         except AlreadyExistsError as error:  # what obstore makes of any conflict
@@ -257,15 +262,31 @@ class AzureBlobs:
         attributes: Attributes = {"Content-Type": how.content_type}
         if how.access_tier:
             attributes["Storage-Class"] = how.access_tier
-        answer = obstore.put(
-            self._store(container),
-            check_name(name),
-            data,
-            attributes=attributes,
-            chunk_size=CHUNK_BYTES,
-            max_concurrency=WRITERS,
-        )
+        store = self._store(container)
+        with self._waits_shown(container, check_name(name)):
+            answer = obstore.put(
+                store,
+                name,
+                data,
+                attributes=attributes,
+                chunk_size=CHUNK_BYTES,
+                max_concurrency=WRITERS,
+            )
         return (answer["e_tag"] or "").strip('"')
+
+    def _waits_shown(
+        self, container: str, name: str | None = None
+    ) -> AbstractContextManager[None]:
+        """Of a refusal, how long to wait: asked of a blob, or of a listing."""
+
+        def ask() -> None:
+            client = self._sdk().get_container_client(container)
+            if name is not None:
+                client.get_blob_client(name).get_blob_properties(retry_total=0)
+                return
+            next(iter(client.list_blobs(results_per_page=1, retry_total=0)), None)
+
+        return shown_by_sdk(ask)
 
     def _has_leading_slash(self, container: str) -> bool:
         client = self._sdk().get_container_client(check_container(container))
@@ -280,9 +301,10 @@ class AzureBlobs:
         self, container: str, folder: str, page_size: int
     ) -> Iterator[list[BlobInfo]]:
         store = self._store(container)
-        for entries in obstore.list(store, folder or None, chunk_size=page_size):
-            if page := self._without_markers(container, entries):
-                yield page
+        with self._waits_shown(container):
+            for entries in obstore.list(store, folder or None, chunk_size=page_size):
+                if page := self._without_markers(container, entries):
+                    yield page
 
     def _without_markers(
         self, container: str, entries: "Sequence[ObjectMeta]"
