@@ -51,7 +51,7 @@ class Target(_Model):
     events: tuple[EventType, ...] | None = None
     """Types; all when omitted."""
     timeout_seconds: Annotated[float, Field(gt=0, le=20)] = 10
-    """How long an answer may take."""
+    """How long a request may take as a whole."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 12
     """How often an event is tried before it is a dead letter."""
 
