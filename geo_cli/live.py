@@ -56,10 +56,11 @@ def as_table(lines: list[Line]) -> "Table":
     """The lines, for a terminal."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("", "", "progress", box=box.SIMPLE_HEAD, pad_edge=False)
     for line in lines or [Line("", "", "nothing is waiting or at work")]:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))  # a plain text would be read for markup
     return table
 
 

@@ -159,6 +159,9 @@ def status(
     from geo_cli.rows import read_rows
 
     if watch:
+        if since or dataset or as_json:
+            said = "--watch shows all work: without --since, --dataset and --json"
+            raise typer.BadParameter(said)
         watch_work(Settings.from_environment())
         return
     rows = read_rows(Settings.from_environment(), since=since, dataset=dataset)
