@@ -19,6 +19,7 @@ SERVER_ACCOUNT = "postgres"  # Debian's package creates it
 TAIL_LINES = 15
 POLL_SECONDS = 0.05
 START_LOOKS = 10
+LONG_LOG_BYTES = 20_000_000
 _STARTED: list[subprocess.Popen[bytes]] = []  # a Popen collected alive complains
 
 
@@ -95,12 +96,14 @@ def spawn(
 
     Args:
         command: program and arguments.
-        log: takes standard output and error.
+        log: takes standard output and error; a long one is put aside first, as `.1`.
         env: whole environment; this process's when omitted.
         cwd: working directory.
         detached: it lives on when the terminal goes.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > LONG_LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))  # who still writes to it goes on
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
             [str(part) for part in command],
