@@ -74,7 +74,7 @@ def _message(error: BaseException) -> str:
         return scrub(error.message)
     first, _, rest = str(error).partition("\n\nDebug source:")  # of obstore
     del rest
-    return scrub(first.strip()[:MOST_CHARACTERS]) or first_line(error)
+    return scrub(first.strip())[:MOST_CHARACTERS] or first_line(error)
 
 
 def _evidence(error: BaseException, wait_seconds: float | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from obstore.exceptions import (
 )
 
 from geo_assets.errors import NoCrsError
+from geo_assets.fault_report import MOST_CHARACTERS, report_fault
 from geo_assets.faults import NOTHING_TO_DO, diagnose, suggested_action
 from geo_assets.workers import (
     WorkerDeadlineError,
@@ -33,9 +34,25 @@ from geo_assets.workers import (
 )
 from geo_resources.blobs import BlobChangedError, cold_error
 from geo_resources.breakers import CircuitOpenError
-from geo_resources.ledger import ClaimHeldError
+from geo_resources.ledger import ClaimHeldError, LedgerRow
 from geo_resources.tables import TableChangedError
 
+ROW = LedgerRow(
+    id=1,
+    run_id="run",
+    dataset="dem",
+    container="bronze",
+    blob="a.tif",
+    etag="1",
+    bytes=1,
+    last_modified=datetime(2025, 6, 1, tzinfo=UTC),
+    partition_key="a.tif",
+    was="pending",
+    attempts=1,
+    sha256=None,
+    products=[],
+    facts={},
+)
 NO_CRS = NoCrsError("no CRS", found=None, expected="one")
 
 
@@ -327,3 +344,12 @@ def test_only_what_a_file_may_have_caused_makes_the_batch_go_on_without_it():
     assert diagnose(NO_CRS).may_be_the_files
     assert not diagnose(of_azure(503)).may_be_the_files
     assert not diagnose(of_postgres("57P01")).may_be_the_files
+
+
+def test_a_secret_that_a_message_is_cut_in_is_taken_out_before():
+    """Half of an address does not show that what it holds is a password."""
+    url = "postgresql://me:t0ps3cret-and-long@db.example/x"
+    for before in range(MOST_CHARACTERS - len(url), MOST_CHARACTERS):
+        report = report_fault(ROW, OSError("x" * (before - 1) + " " + url))
+        assert "t0ps" not in report.message
+        assert len(report.message) <= MOST_CHARACTERS
