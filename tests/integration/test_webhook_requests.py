@@ -2,13 +2,23 @@
 
 import base64
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from geo_resources.outbox import Parcel
 from geo_resources.webhook import TOO_LATE, Answer, post
@@ -22,14 +32,18 @@ RECORD = b"\x16\x03\x03\x40\x00"  # TLS announces 16 KB, a byte of which comes a
 
 
 @contextmanager
-def receiver(speak: Callable[[socket.socket], None]) -> Iterator[int]:
+def receiver(
+    speak: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None
+) -> Iterator[int]:
     """The port of a server that takes one connection and speaks as it likes."""
 
     def serve() -> None:
-        connection, _ = server.accept()
-        with connection, suppress(OSError):
-            connection.recv(65_536)
-            speak(connection)
+        plain, _ = server.accept()
+        with plain, suppress(OSError):
+            connection = tls.wrap_socket(plain, server_side=True) if tls else plain
+            with connection:
+                connection.recv(65_536)
+                speak(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
@@ -88,6 +102,50 @@ def test_an_answer_in_time_counts_however_it_comes(capfd):
     assert answer == Answer(None)
     time.sleep(TIME_S)  # nothing is left that would be cut off
     assert capfd.readouterr().err == ""
+
+
+def certificate(folder: Path) -> Path:
+    """Key and certificate of localhost, signed by itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "localhost.pem"
+    form = (PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(
+        key.private_bytes(Encoding.PEM, *form) + made.public_bytes(Encoding.PEM)
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("trusted", "first", "expected"),
+    [
+        (True, b"HTTP/1.1 204 Thanks\r\n\r\n", None),
+        (True, b"HTTP/1.1 204 Thanks\r\nx-slow: ", TOO_LATE.error),
+        (False, b"", "no connection: SSLCertVerificationError"),
+    ],
+)
+def test_https_is_verified_and_has_the_same_deadline(
+    tmp_path, monkeypatch, trusted, first, expected
+):
+    path = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+
+    with receiver(drip(first), context) as port:
+        answer, seconds = ask(f"https://localhost:{port}/")
+    assert str(answer.error).startswith(str(expected))
+    assert seconds < TIME_S + 1
 
 
 def test_all_addresses_of_a_host_have_the_time_together(monkeypatch):
