@@ -88,7 +88,7 @@ def _check_degrees(profile: RasterProfile, crs: CRS) -> None:
     west, south, east, north = (bound * unit for bound in profile.bounds)
     pixel = max(abs(profile.transform[0]), abs(profile.transform[4])) * unit
     slack = TOLERANCE_DEGREES
-    if not profile.gcp_count and not profile.has_rpc:
+    if not profile.lacks_grid:
         slack = max(slack, min(pixel, POLE_DEGREES / 2))
     turn = FULL_TURN_DEGREES + slack
     if max(abs(south), abs(north)) > POLE_DEGREES + slack:

@@ -13,6 +13,7 @@ from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 
 from geo_assets.raster.encode import jpeg_tables
 from geo_assets.raster.grid import BLOCK
+from geo_assets.raster.placement import read_control
 from geo_assets.raster.source import Raster
 from geo_assets.raster.statistics import BandStatistics
 from geo_assets.raster.tiers import Picture, Recipe, Resampling, TierPlan
@@ -167,7 +168,7 @@ def _photometric(raster: Raster, picture: Picture | None) -> str:
 
 
 def _has_gcps(raster: Raster) -> bool:
-    return raster.warp is None and bool(raster.dataset.gcps[0])
+    return raster.warp is None and "gcps" in read_control(raster.dataset).options
 
 
 def _extra_tags(raster: Raster, recipe: Recipe, picture: Picture | None) -> Directory:

@@ -54,16 +54,22 @@ def horizontal_crs(crs: CRS) -> CRS:
     return horizontal_crs(crs.sub_crs_list[0]) if crs.is_compound else crs
 
 
+def is_of_earth(crs: CRS) -> bool:
+    """Whether a CRS has an ellipsoid of the Earth, or none at all."""
+    low, high = EARTH_RADII_M
+    found = crs.ellipsoid
+    radii = (found.semi_major_metre, found.semi_minor_metre) if found else ()
+    return all(low <= radius <= high for radius in radii if radius)
+
+
 def _check_body(crs: CRS) -> None:
     ellipsoid = crs.ellipsoid
-    if ellipsoid is None:
-        return
-    low, high = EARTH_RADII_M
-    radii = (ellipsoid.semi_major_metre, ellipsoid.semi_minor_metre)
-    if not all(low <= radius <= high for radius in radii if radius):
+    if ellipsoid is not None and not is_of_earth(crs):
+        low, high = EARTH_RADII_M
+        radius = ellipsoid.semi_major_metre
         raise NotEarthError(
             "The coordinate reference system is not one of the Earth.",
-            found=f"{crs.name}: {ellipsoid.name}, {radii[0]:.0f} m",
+            found=f"{crs.name}: {ellipsoid.name}, {radius:.0f} m",
             expected=f"a radius of {low} to {high} m",
         )
 

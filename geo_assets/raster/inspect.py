@@ -120,6 +120,11 @@ class RasterProfile(BaseModel):
         """The geotransform."""
         return Affine(*self.transform)
 
+    @property
+    def lacks_grid(self) -> bool:
+        """Whether control points or RPC place the pixels, for want of a grid."""
+        return self.affine.is_identity and bool(self.gcp_count or self.has_rpc)
+
 
 def read_profile(path: str, *, size_bytes: int) -> RasterProfile:
     """Profile of the raster at `path`: one or two requests, about 32 MB decoded.

@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import pyproj
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
+
+from geo_assets.raster.earth import is_of_earth
 
 Bounds = tuple[float, float, float, float]
 Coefficients = tuple[float, float, float, float, float, float]
@@ -19,7 +23,7 @@ class Placement:
     """Position of the pixels, as the file states it.
 
     Attributes:
-        crs: of the geotransform; else of the control points; WGS 84 for RPC alone.
+        crs: of the geotransform; or of the control points; WGS 84 for RPC.
         transform: identity if control points or RPC place the pixels.
         bounds: west, south, east, north of the corners, or of the control points.
         rotated: turned or sheared by more than a hundredth of a pixel.
@@ -49,29 +53,60 @@ class Placement:
 
 def read_placement(dataset: DatasetReader) -> Placement:
     """Where the raster lies; CRS errors of the file pass through as `CRSError`."""
-    points, points_crs = dataset.gcps
-    rpc = dataset.rpcs
-    transform = _transform(dataset)
-    crs, bounds = dataset.crs, _corner_bounds(transform, dataset.width, dataset.height)
-    if transform.is_identity and points:
-        crs = crs or points_crs
-        bounds = _envelope([p.x for p in points], [p.y for p in points])
-    elif transform.is_identity and rpc is not None:
-        crs = crs or CRS.from_user_input(_RPC_CRS)
-        bounds = (
+    transform, control = _transform(dataset), read_control(dataset)
+    return Placement(
+        crs=control.crs or None,
+        transform=_coefficients(transform),
+        bounds=_control_bounds(control)
+        or _corner_bounds(transform, dataset.width, dataset.height),
+        rotated=_is_rotated(transform, dataset.width, dataset.height),
+        gcp_count=len(dataset.gcps[0]),
+        has_rpc=dataset.rpcs is not None,
+    )
+
+
+class Control(NamedTuple):
+    """What places the pixels, and in which CRS.
+
+    Attributes:
+        options: `gcps` or `rpcs`, as rasterio's warper takes them; empty if a grid
+            does, or nothing at all.
+    """
+
+    crs: CRS | None
+    options: dict[str, Any]
+
+
+def read_control(dataset: DatasetReader) -> Control:
+    """Control points, else RPC, that place the pixels since the grid is the identity.
+
+    RPC are of WGS 84 whatever CRS the file is tagged with. A tag of another body
+    contradicts them, and stays, for such a file is refused.
+    """
+    (points, points_crs), tagged = dataset.gcps, dataset.crs
+    if not _transform(dataset).is_identity:
+        return Control(tagged, {})
+    if points:
+        return Control(points_crs or tagged, {"gcps": points})
+    if dataset.rpcs is None:
+        return Control(tagged, {})
+    contradicted = tagged and not is_of_earth(pyproj.CRS.from_wkt(tagged.to_wkt()))
+    crs = tagged if contradicted else CRS.from_user_input(_RPC_CRS)
+    return Control(crs, {"rpcs": dataset.rpcs})
+
+
+def _control_bounds(control: Control) -> Bounds | None:
+    """Envelope of the control points, or what RPC are made for."""
+    if points := control.options.get("gcps"):
+        return _envelope([p.x for p in points], [p.y for p in points])
+    if rpc := control.options.get("rpcs"):
+        return (
             rpc.long_off - rpc.long_scale,
             rpc.lat_off - rpc.lat_scale,
             rpc.long_off + rpc.long_scale,
             rpc.lat_off + rpc.lat_scale,
         )
-    return Placement(
-        crs=crs or None,
-        transform=_coefficients(transform),
-        bounds=bounds,
-        rotated=_is_rotated(transform, dataset.width, dataset.height),
-        gcp_count=len(points),
-        has_rpc=rpc is not None,
-    )
+    return None
 
 
 def _transform(dataset: DatasetReader) -> Affine:

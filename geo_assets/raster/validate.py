@@ -61,7 +61,7 @@ def _check_size(profile: RasterProfile, rules: RasterContract) -> None:
 
 def _check_grid(profile: RasterProfile, crs: CRS, *, is_warped: bool) -> None:
     """Pixels lie on a grid, north up unless the dataset warps."""
-    if profile.affine.is_identity and (profile.gcp_count or profile.has_rpc):
+    if profile.lacks_grid:
         _check_rectified(_markers(profile), is_warped=is_warped)
         return
     if _is_unplaced(profile, crs):

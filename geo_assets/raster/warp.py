@@ -14,6 +14,7 @@ from rasterio.vrt import WarpedVRT
 
 from geo_assets.errors import BadCrsError, UnsupportedDtypeError
 from geo_assets.raster.inspect import RasterProfile
+from geo_assets.raster.placement import read_control
 from geo_assets.raster.tiers import overview_resampling
 from geo_assets.raster.validity import Missing
 from geo_assets.raster.warp_grid import pixel_scale, plan_grid
@@ -76,7 +77,7 @@ def plan_warp(
     by alpha or by a mask.
     """
     crs = CRS.from_user_input(target_crs)
-    source_crs, control = _source_geometry(dataset)
+    source_crs, control = read_control(dataset)
     if not control and source_crs == crs:
         return None
     grid = plan_grid(dataset, crs, source_crs, control)
@@ -124,16 +125,6 @@ def _wrapped(dataset: DatasetReader, crs: CRS) -> dict[str, Any]:
             expected="longitudes within -180 to 180, or WGS 84",
         )
     return {"src_crs": CRS.from_user_input(text)}
-
-
-def _source_geometry(dataset: DatasetReader) -> tuple[CRS, dict[str, Any]]:
-    """CRS of the source, and the control points or RPCs that place it, if any do."""
-    gcps, gcps_crs = dataset.gcps
-    if gcps:
-        return gcps_crs, {"gcps": gcps}
-    if dataset.rpcs and dataset.crs is None:
-        return CRS.from_epsg(4326), {"rpcs": dataset.rpcs}
-    return dataset.crs, {}
 
 
 def _edges(

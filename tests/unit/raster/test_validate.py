@@ -180,6 +180,21 @@ def test_control_points_of_mars_are_refused_even_if_the_dataset_warps(validate):
         validate(edit=edit, crs=None, transform=None, contract=rules(crs="EPSG:4326"))
 
 
+@pytest.mark.parametrize("tag", ["EPSG:4326", "EPSG:32633"])
+def test_rpc_are_of_the_earth_whatever_crs_of_it_the_file_is_tagged_with(validate, tag):
+    how = {"edit": set_rpc, "crs": tag, "transform": None}
+    with pytest.raises(NotRectifiedError):
+        validate(**how)
+    assert validate(**how, contract=rules(crs="EPSG:4326")) == ()
+
+
+def test_rpc_of_a_raster_that_is_tagged_as_one_of_the_moon_are_refused(validate):
+    with pytest.raises(NotEarthError):
+        validate(
+            edit=set_rpc, crs=MOON, transform=None, contract=rules(crs="EPSG:4326")
+        )
+
+
 def test_a_raster_upside_down_is_a_warning(validate):
     (warning,) = validate(transform=Affine(10, 0, 500000, 0, 10, 5_399_000))
     assert "south to north" in warning

@@ -184,6 +184,38 @@ def test_ground_control_is_used_up(case, tmp_path):
     assert 49.8 < south < north < 50.2
 
 
+@pytest.mark.parametrize("target", ["EPSG:4326", "EPSG:3857"])
+@pytest.mark.parametrize("tag", ["EPSG:4326", "EPSG:3857", "EPSG:32633"])
+def test_a_crs_tag_beside_rpc_changes_nothing(tag, target, tmp_path):
+    CASES["rpc"](tmp_path / "model.tif")
+    with rasterio.open(tmp_path / "model.tif") as model:
+        pixels, rpcs = model.read(), model.rpcs
+    found = []
+    for crs in (None, tag):
+        source = write_raster(
+            tmp_path / f"{crs}.tif", pixels, lambda d: setattr(d, "rpcs", rpcs),
+            photometric="RGB", crs=crs, transform=None,
+        )  # fmt: skip
+        tiers = make_tiers(source, wanted=[Tier.ANALYSIS], target_crs=target)
+        with rasterio.open(tiers.targets[Tier.ANALYSIS]) as cog:
+            found.append((cog.crs, cog.transform, cog.read().tobytes(), cog.bounds))
+        assert tiers.profile.crs_code == "EPSG:4326"
+    assert found[0] == found[1]
+    # the model is linear: the ground of its samples 0..130 and lines 0..600
+    ground = transform_bounds("EPSG:4326", target, 9.9, 49.9, 10.1, 50.1)
+    pixel = found[0][1].a
+    np.testing.assert_allclose(found[0][3], ground, atol=2 * pixel)
+
+
+def test_a_grid_beside_rpc_counts(tmp_path):
+    CASES["rpc"](tmp_path / "a.tif")
+    tiers = make_tiers(
+        tmp_path / "a.tif", wanted=[Tier.ANALYSIS], target_crs="EPSG:32633"
+    )
+    assert tiers.made.transform == tiers.profile.transform
+    assert tiers.profile.crs_code == "EPSG:32633"
+
+
 def test_a_rotated_raster_becomes_north_up(tmp_path):
     turned = GRID * Affine.rotation(20)
     source = write_raster(
