@@ -10,7 +10,7 @@ from typing import Any
 from geo_assets.errors import SourceError
 from geo_assets.sensing.leaves import Leaves, read_leaves
 from geo_assets.sensing.model import Reading
-from geo_assets.sensing.values import RIGHT_ANGLE, number, percent, slug, within
+from geo_assets.sensing.values import RIGHT_ANGLE, number, percent, slug, tidy, within
 
 IMAGERY, EXIF, XMP = "tags IMAGERY", "tags EXIF", "tags XMP"
 Tags = Mapping[str, Mapping[str, str]]
@@ -28,7 +28,7 @@ def read_tags(tags: Tags) -> list[Reading]:
 def _imagery(tags: Mapping[str, str]) -> dict[str, Any]:
     """Clouds are in percent here; 999 is unknown."""
     return {
-        "platform": slug(tags.get("SATELLITEID")),
+        "platform": slug(tidy(tags.get("SATELLITEID", ""))),
         "cloud_percent": percent(tags.get("CLOUDCOVER")),
     }
 
@@ -37,7 +37,7 @@ def _exif(tags: Tags) -> dict[str, Any]:
     """The camera; GDAL writes what it copies into the default domain."""
     own, copied = tags.get("EXIF", {}), tags.get("", {})
     model = own.get("EXIF_Model") or copied.get("EXIF_Model")
-    camera = (model or "").strip("\0 ").lower()
+    camera = tidy((model or "").strip("\0 ").lower())
     return {"instruments": (camera,) if camera else ()}
 
 
@@ -46,7 +46,7 @@ def _xmp(packet: str | None) -> dict[str, Any]:
     if packet is None:
         return {}
     try:
-        leaves = read_leaves(packet.encode())
+        leaves = read_leaves(packet.encode(errors="replace"))
     except SourceError:
         return {}
     camera = _property(leaves, "Model")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from geo_assets.errors import BadEncodingError, CorruptError, TooLargeError
+from geo_assets.sensing.values import tidy
 from geo_assets.xml_scan import feed, hardened_parser, too_deep
 
 MOST_BYTES = 8 << 20  # the largest known: DIMAP and Sentinel-2 tiles, 1 to 2 MB
@@ -71,6 +72,8 @@ def _is_within(path: tuple[str, ...], groups: tuple[str, ...]) -> bool:
 def read_leaves(data: bytes) -> Leaves:
     """The values of a metadata file; its format is told by its first character.
 
+    Texts are cut, and tidy: nobody has to look at them again.
+
     Raises:
         SourceError: it cannot be read, or is none that may be.
     """
@@ -80,7 +83,7 @@ def read_leaves(data: bytes) -> Leaves:
     readers = {b"<": _xml, b"{": _json}
     found: list[Leaf] = []
     for leaf in readers.get(begin, _statements)(data):
-        found.append(leaf)
+        found.append(Leaf(leaf.path, tidy(leaf.text)))
         if len(found) > MOST_LEAVES:
             raise _too_large(f"more than {MOST_LEAVES} values", "metadata of a scene")
     return Leaves(found)

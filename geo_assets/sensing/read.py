@@ -7,14 +7,15 @@ product knows it best. What two sources say differently is warned of.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from geo_assets.errors import SourceError
+from geo_assets.errors import CorruptError, SourceError
 from geo_assets.sensing import dimap, landsat, maxar, planet, sentinel2
 from geo_assets.sensing.embedded import Tags, read_tags
 from geo_assets.sensing.leaves import Leaves, read_leaves
 from geo_assets.sensing.model import Frozen, Reading, Sensing, Sidecar, SidecarFacts
+from geo_assets.sensing.values import tidy
 
 MOST_KEPT = 400  # values of a sidecar; a Landsat MTL has some 300
-MOST_CHARACTERS = 200  # of each
+MOST_OF_PATH = 500  # characters; one of DIMAP has some 150
 UNKNOWN = "metadata of no kind that is known"
 Reader = Callable[[Leaves], dict[str, Any] | None]
 _SIDECARS: dict[str, Reader] = {
@@ -69,17 +70,35 @@ def _read_sidecar(sidecar: Sidecar) -> tuple[Reading, str]:
     """What a sidecar said, and why it could not be read."""
     try:
         leaves = read_leaves(sidecar.content)
+        kind, values = _understand(leaves)
     except SourceError as error:
         return Reading(kind=UNKNOWN), f"{error.code}: {error.message}"
     kept = {
-        "/".join(leaf.path): leaf.text[:MOST_CHARACTERS]
+        tidy("/".join(leaf.path), MOST_OF_PATH): leaf.text
         for leaf in leaves.found[:MOST_KEPT]
     }
-    for kind, reader in _SIDECARS.items():
-        values = reader(leaves)
-        if values is not None:
-            return Reading(kind=kind, values=values, kept=kept), ""
-    return Reading(kind=UNKNOWN, kept=kept), ""
+    return Reading(kind=kind, values=values, kept=kept), ""
+
+
+def _understand(leaves: Leaves) -> tuple[str, dict[str, Any]]:
+    """The kind of a document, and fields of `Sensing` with what it says.
+
+    Raises:
+        CorruptError: one of them is nothing that can be.
+    """
+    try:
+        for kind, reader in _SIDECARS.items():
+            values = reader(leaves)
+            if values is not None:
+                Sensing(**values)
+                return kind, values
+    except (ValueError, OverflowError) as error:
+        raise CorruptError(
+            "The metadata hold a value that cannot be.",
+            found=tidy(str(error)),
+            expected="values as the format has them",
+        ) from error
+    return UNKNOWN, {}
 
 
 def _facts_of(sidecar: Sidecar, reading: Reading, complaint: str) -> SidecarFacts:

@@ -1,6 +1,7 @@
 """Texts of metadata as values that can be true; all else is None, never a guess."""
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -8,6 +9,19 @@ PERCENT = 100.0
 FULL_CIRCLE = 360.0
 RIGHT_ANGLE = 90.0
 DIGITS = 9  # after which binary fractions show
+MOST_CHARACTERS = 200  # of a text
+MOST_ORBITS = 9999  # until a ground track repeats; of CryoSat-2, the most, 5344
+LONGEST_M = 1_000_000.0
+_NO_CHARACTER = re.compile(r"[\x00\ud800-\udfff]")  # to a store of texts
+
+
+def tidy(text: str, most: int = MOST_CHARACTERS) -> str:
+    r"""A text as every store takes it: no NUL, no half of a pair, not too long.
+
+    >>> tidy("a\0b"), tidy("\ud800"), tidy("abc", 2)
+    ('a\ufffdb', '\ufffd', 'ab')
+    """
+    return _NO_CHARACTER.sub("\ufffd", text[:most])
 
 
 def number(text: str | None) -> float | None:
@@ -79,20 +93,20 @@ def complement(angle: float | None) -> float | None:
 
 
 def length(text: str | None) -> float | None:
-    """A length above 0."""
+    """A length above 0, and one on Earth."""
     value = number(text)
-    return value if value is not None and value > 0 else None
+    return within(value, 0, LONGEST_M) if value else None
 
 
 def orbit(text: str | None) -> int | None:
-    """Number of an orbit, from 1.
+    """Number of a relative orbit, from 1.
 
-    >>> orbit("022"), orbit("0"), orbit("R")
-    (22, None, None)
+    >>> orbit("022"), orbit("0"), orbit("R"), orbit("9" * 30)
+    (22, None, None, None)
     """
     digits = (text or "").strip()
-    value = int(digits) if digits.isdecimal() else 0
-    return value or None
+    value = within(number(digits), 1, MOST_ORBITS) if digits.isdecimal() else None
+    return None if value is None else int(value)
 
 
 def moment(text: str | None) -> datetime | None:

@@ -212,6 +212,67 @@ def test_a_hostile_or_broken_sidecar_is_told_of_and_stops_nothing(text, code):
     assert code in told.warnings[0]
 
 
+def s2_orbit(text):
+    return (
+        "<Level-1C_User_Product><a><SPACECRAFT_NAME>S2A</SPACECRAFT_NAME>"
+        f"<SENSING_ORBIT_NUMBER>{text}</SENSING_ORBIT_NUMBER></a>"
+        "</Level-1C_User_Product>"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        s2_orbit("9" * 5000),
+        s2_orbit("9" * 29),
+        s2_orbit("٩" * 29),
+        made.DIMAP_2.replace(">0.7<", ">1e308<").replace(">0.74<", ">1e308<"),
+    ],
+)
+def test_a_number_that_cannot_be_is_not_believed(text):
+    told = read(text)
+    assert not {"relative_orbit", "gsd_m"} & known(told).keys()
+    assert known(told)["platform"]
+    assert told.warnings == ()
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", "\udc00\0", "x" * 3_000_000])
+@pytest.mark.parametrize("place", ["satellite_id", "instrument", "anything", "key"])
+def test_no_text_of_a_sidecar_is_one_that_the_ledger_refuses(odd, place):
+    values = made.PLANET["properties"] | {odd if place == "key" else place: odd}
+    told = read(json.dumps({"properties": values}))
+    kept = told.model_dump_json()  # refuses halves of surrogate pairs
+    assert "\\u0000" not in kept
+    assert len(kept) < 10_000
+    assert known(told)["sun_azimuth"] == 120.5
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\0b", "x" * 60_000])
+def test_no_tag_of_a_raster_is_one_that_the_ledger_refuses(odd):
+    packet = f'<x:xmpmeta xmlns:x="a"><x:Model>{odd}</x:Model></x:xmpmeta>'
+    for tags in (
+        {"IMAGERY": {"SATELLITEID": odd}},
+        {"EXIF": {"EXIF_Model": odd}},
+        {"xml:XMP": {"xml:XMP": packet}},
+    ):
+        kept = read_sensing("a.tif", tags).model_dump_json()
+        assert "\\u0000" not in kept
+        assert len(kept) < 2000
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [lambda _: int("9" * 5000), lambda _: int(1e999), lambda _: {"gsd_m": -1.0}],
+)
+def test_a_reader_that_fails_is_a_complaint(reader, monkeypatch):
+    readers = {"Landsat MTL": reader}
+    monkeypatch.setattr("geo_assets.sensing.read._SIDECARS", readers)
+    told = read(made.mtl_text())
+    assert known(told) == {}
+    assert told.sidecars[0].complaint.startswith("CORRUPT")
+    assert "CORRUPT" in told.warnings[0]
+
+
 def test_metadata_of_an_unknown_kind_is_kept_and_nothing_is_guessed_from_it():
     iso = (
         "<MD_Metadata><SUN_AZIMUTH>12</SUN_AZIMUTH><platform>x</platform></MD_Metadata>"
