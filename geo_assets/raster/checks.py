@@ -96,6 +96,7 @@ def _verdict(found: "Likeness") -> dict[str, Any]:
     return {
         "passed": not found.odd,
         "severity": dg.AssetCheckSeverity.WARN,
+        "description": found.words,
         "metadata": {
             "files compared": found.compared,
             "usual": found.usual,

@@ -16,11 +16,14 @@ from pyproj import CRS
 from geo_assets.contract import Aspect
 
 TOLERANCE = 0.2  # of the usual resolution
-FACTS = (  # where the ledger has what is compared: the grid is that of the products
+FACTS = (  # where the ledger has what is compared: the grid of the products, or,
+    # of a file that is only catalogued, its own
     "$.profile.bands.size()",
     "$.profile.dtype",
     "$.tier_pass.crs_wkt",
     "$.tier_pass.transform",
+    "$.profile.crs_wkt",
+    "$.profile.transform",
 )
 
 
@@ -52,14 +55,28 @@ class Likeness:
     usual: str
     odd: dict[str, str]
 
+    @property
+    def words(self) -> str:
+        """In one sentence, for people.
+
+        >>> Likeness(0, "", {}).words, Likeness(3, "uint8", {"a.tif": "int8"}).words
+        ('No file was compared.', '1 of 3 files differs from what is usual.')
+        """
+        if not self.compared:
+            return "No file was compared."
+        differ = "differs" if len(self.odd) == 1 else "differ"
+        return f"{len(self.odd)} of {self.compared} files {differ} from what is usual."
+
 
 def read_kind(blob: str, facts: Sequence[Any]) -> Kind | None:
-    """What the ledger knows of a file; None if nothing was made of it yet.
+    """What the ledger knows of a file; None if it knows too little.
 
-    >>> read_kind("a.tif", [3, "uint8", "LOCAL", [2.0, 0.0, 9.0, 0.0, -8.0, 9.0]])
+    >>> grid = [2.0, 0.0, 9.0, 0.0, -8.0, 9.0]
+    >>> read_kind("a.tif", [3, "uint8", None, None, "LOCAL", grid])
     Kind(blob='a.tif', bands=3, dtype='uint8', crs='LOCAL', pixel=4.0)
     """
-    bands, dtype, crs, transform = facts
+    bands, dtype, *grids = facts
+    crs, transform = grids[2:] if grids[1] is None else grids[:2]
     if bands is None or dtype is None or crs is None or transform is None:
         return None
     a, b, _, d, e, _ = map(float, transform)

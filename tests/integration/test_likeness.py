@@ -13,7 +13,6 @@ pytestmark = pytest.mark.integration
 SCENES = {
     "type": "geo_assets.RasterDataset",
     "source": {"pattern": "scenes/*"},
-    "tiers": ["analysis"],
     "alike": ["bands", "resolution", "crs"],
 }
 COLLECTION = dg.AssetKey(["scenes", "collection"])
@@ -40,14 +39,19 @@ class RasterWorld(VectorWorld):
         }
 
 
-def test_runs_and_checks_by_hand_warn_of_files_unlike_the_others(cluster):
-    with opened(cluster, RasterWorld, {"scenes": SCENES}) as world:
+@pytest.mark.parametrize(
+    "makes", [{"tiers": ["analysis"]}, {"tiers": "none", "bronze_items": True}]
+)
+def test_runs_and_checks_by_hand_warn_of_files_unlike_the_others(makes, cluster):
+    with opened(cluster, RasterWorld, {"scenes": SCENES | makes}) as world:
         for seed in range(3):
             world.put(seed)
         world.arrive()
-        assert {name: one[0] for name, one in world.told().items()} == {
+        told = world.told()
+        assert {name: one[0] for name, one in told.items()} == {
             "same_bands": True, "same_resolution": True, "same_crs": True,
         }  # fmt: skip
+        assert {one[2]["files compared"].value for one in told.values()} == {3}
 
         world.put(3, bands=1)
         world.put(4, size=13.0)
