@@ -64,7 +64,7 @@ def _read_mask(cog: Path) -> NDArray[np.bool_]:
         shrink = max(1.0, max(dataset.shape) / MASK_PIXELS)
         shape = tuple(max(1, round(side / shrink)) for side in dataset.shape)
         mask = dataset.dataset_mask(out_shape=shape) > 0
-        if np.dtype(dataset.dtypes[0]).kind != "f":
+        if np.dtype(dataset.dtypes[0]).kind not in "fc":
             return mask
         pixels = dataset.read(out_shape=(dataset.count, *shape))
     return mask & ~np.isnan(pixels).all(axis=0)

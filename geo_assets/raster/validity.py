@@ -46,7 +46,7 @@ class Validity(Facts):
     """How a raster marks its missing pixels.
 
     NaN is always missing. A nodata value that the pixel type cannot hold marks nothing;
-    a fraction is cut, as GDAL does.
+    a fraction is cut, and of complex values the real part counts, as GDAL does.
 
     Attributes:
         alpha: position of the alpha band, from 0.
@@ -65,7 +65,7 @@ class Validity(Facts):
             mask: (rows, cols) of a raster whose `missing` is "mask".
         """
         valid = self._marked(pixels, mask)
-        if pixels.dtype.kind == "f":
+        if pixels.dtype.kind in "fc":
             number = pixels == pixels  # noqa: PLR0124 - NaN alone differs from itself
             valid = number if valid is None else valid & number
         if valid is not None and valid.all():
@@ -78,22 +78,24 @@ class Validity(Facts):
         if self.alpha is not None and self.missing == "alpha":
             return pixels[..., self.alpha, None] > 0
         value = self.marker
-        return None if value is None or np.isnan(value) else pixels != value
+        return (
+            None if value is None or np.isnan(value) else np.real(pixels) != value.real
+        )
 
     @property
     def marker(self) -> Any:  # noqa: ANN401 - a scalar of the pixels' own type
         """The nodata value as a pixel holds it; None if there is none."""
-        if self.nodata is None or self.dtype.startswith("complex"):
+        if self.nodata is None or self.dtype == "complex_int16":
             return None
         dtype = np.dtype(self.dtype)
-        if dtype.kind == "f":
+        if dtype.kind in "fc":
             return dtype.type(self.nodata)
         return dtype.type(int(self.nodata)) if _holds(dtype, self.nodata) else None
 
     @property
     def may_miss(self) -> bool:
         """Whether a pixel of this raster can be missing at all."""
-        return self.missing != "none" or self.dtype.startswith("float")
+        return self.missing != "none" or self.dtype.startswith(("float", "complex"))
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:

@@ -135,10 +135,16 @@ def _edges(
     if profile.mask == "nodata":
         _check_nodata(dataset)
         if dataset.nodata is not None:
-            return "nodata", dataset.nodata
+            return "nodata", _held(dataset.nodata, profile.dtype)
     if profile.mask != "mask" and profile.dtype.startswith("float"):
         return "nodata", math.nan
     return "mask", None
+
+
+def _held(nodata: float, dtype: str) -> float:
+    """The value as pixels hold it: GDAL cuts fractions to read, but rounds to fill."""
+    whole = dtype.startswith(("int", "uint")) and not nodata.is_integer()
+    return float(math.trunc(nodata)) if whole else nodata
 
 
 def _check_nodata(dataset: DatasetReader) -> None:

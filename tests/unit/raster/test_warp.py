@@ -19,6 +19,7 @@ from tests.unit.raster.rasters import (
     PALETTE,
     corner_mask,
     make_tiers,
+    pixels_of,
     profile_of,
     rgb,
     smooth,
@@ -133,6 +134,42 @@ def test_floats_without_nodata_get_nan_at_the_edges(tmp_path):
         found = cog.read()
     assert 0 < np.isnan(found).mean() < 0.2
     assert np.nanmin(found) >= 90
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("nodata", [0, -9999, np.nan])
+@pytest.mark.parametrize("target", [None, TARGET])
+def test_complex_values_of_nodata_are_missing(dtype, nodata, target, tmp_path):
+    pixels = pixels_of(dtype, (1, 600, 700))
+    pixels[:, :150] = nodata
+    source = write_raster(tmp_path / "a.tif", pixels, nodata=nodata, transform=GRID)
+    tiers = make_tiers(source, wanted=[Tier.ANALYSIS], target_crs=target)
+    with rasterio.open(tiers.targets[Tier.ANALYSIS]) as cog:
+        mask = cog.dataset_mask() > 0
+    assert tiers.made.valid_fraction == pytest.approx(mask.mean())
+    if target is None:
+        assert mask.mean() == 0.75
+    else:  # the target has empty corners
+        assert 0.6 < mask.mean() < 0.75
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32"])
+def test_a_nodata_value_that_is_a_fraction_is_that_of_the_edges_too(dtype, tmp_path):
+    pixels = np.clip(smooth((1, 600, 700)) / 4, 2, 250).astype(dtype)
+    pixels[:, :150] = 0
+    source = write_raster(tmp_path / "a.tif", pixels, nodata=255, transform=GRID)
+    data = source.read_bytes()
+    assert data.count(b"\x00255\x00") == 1  # rasterio would not write a fraction
+    source.write_bytes(data.replace(b"\x00255\x00", b"\x000.5\x00"))
+    tiers = warped(source)
+    assert tiers.profile.nodata == 0.5
+    whole = reference(source, tiers, pixels, Resampling.bilinear, 0)
+    assert tiers.made.valid_fraction == pytest.approx((whole > 0).mean(), abs=0.01)
+    assert tiers.made.statistics[0].minimum >= 2
+    with rasterio.open(tiers.targets[Tier.ANALYSIS]) as cog:
+        mask = cog.dataset_mask() > 0
+        assert cog.nodata == 0
+    assert tiers.made.valid_fraction == pytest.approx(mask.mean())
 
 
 def test_a_mask_and_an_alpha_band_are_warped_along(tmp_path):
