@@ -71,7 +71,9 @@ def band_names(profile: RasterProfile) -> list[str]:
     for band in profile.bands:
         color = band.color if band.color in {*COMMON_NAMES, "gray", "alpha"} else None
         name = band.description or color or f"b{band.index}"
-        names.append(f"{name}_{band.index}" if name in names else name)
+        while name in names:
+            name = f"{name}_{band.index}"
+        names.append(name)
     return names
 
 
