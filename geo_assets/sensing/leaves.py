@@ -6,6 +6,7 @@ Cost: a few times the file in memory; files are small (`MOST_BYTES`).
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from typing import Any, NamedTuple
 from xml.parsers import expat
 
@@ -21,10 +22,15 @@ _ENDS = {"END_GROUP", "END_OBJECT"}
 
 
 class Leaf(NamedTuple):
-    """A value, and the names of the groups it is in, its own name last."""
+    """A value, and the names of the groups it is in, its own name last.
+
+    Attributes:
+        group: number of the innermost group: two of one name differ in it.
+    """
 
     path: tuple[str, ...]
     text: str
+    group: int = 0
 
     @property
     def name(self) -> str:
@@ -83,7 +89,7 @@ def read_leaves(data: bytes) -> Leaves:
     readers = {b"<": _xml, b"{": _json}
     found: list[Leaf] = []
     for leaf in readers.get(begin, _statements)(data):
-        found.append(Leaf(leaf.path, tidy(leaf.text)))
+        found.append(leaf._replace(text=tidy(leaf.text)))
         if len(found) > MOST_LEAVES:
             raise _too_large(f"more than {MOST_LEAVES} values", "metadata of a scene")
     return Leaves(found)
@@ -99,20 +105,24 @@ def _xml(data: bytes) -> list[Leaf]:
     parser, found = hardened_parser(), []
     path: list[str] = []
     texts: list[str] = []
+    groups, numbers = [0], count(1)
 
     def start(name: str, attributes: dict[str, str]) -> None:
         path.append(name.rpartition(":")[2])
         if len(path) > MOST_DEPTH:
             raise too_deep(MOST_DEPTH)
+        groups.append(next(numbers))
         for key, text in attributes.items():
-            found.append(Leaf((*path, f"@{key.rpartition(':')[2]}"), text))
+            name = f"@{key.rpartition(':')[2]}"
+            found.append(Leaf((*path, name), text, groups[-1]))
         if len(found) > MOST_LEAVES:
             raise _too_large(f"more than {MOST_LEAVES} values", "metadata of a scene")
         texts.clear()
 
     def end(_name: str) -> None:
+        groups.pop()
         if text := "".join(texts).strip():
-            found.append(Leaf(tuple(path), text))
+            found.append(Leaf(tuple(path), text, groups[-1]))
         texts.clear()
         path.pop()
 
@@ -140,26 +150,33 @@ def _json(data: bytes) -> Iterator[Leaf]:
             found=str(error),
             expected="one JSON object",
         ) from error
-    return _json_leaves(document, ())
+    return _json_leaves(document, Leaf((), ""), count(1))
 
 
-def _json_leaves(value: Any, path: tuple[str, ...]) -> Iterator[Leaf]:  # noqa: ANN401
+def _json_leaves(
+    value: Any,  # noqa: ANN401
+    at: Leaf,
+    numbers: Iterator[int],
+) -> Iterator[Leaf]:
     """Leaves of JSON of any depth; members of lists have the name of the list."""
-    if len(path) > MOST_DEPTH:
+    if len(at.path) > MOST_DEPTH:
         raise too_deep(MOST_DEPTH)
     if isinstance(value, dict):
+        group = next(numbers)
         for key, part in value.items():
-            yield from _json_leaves(part, (*path, key))
+            yield from _json_leaves(part, Leaf((*at.path, key), "", group), numbers)
     elif isinstance(value, list):
         for part in value:
-            yield from _json_leaves(part, path)
-    elif value is not None and path:
-        yield Leaf(path, value if isinstance(value, str) else json.dumps(value))
+            yield from _json_leaves(part, at, numbers)
+    elif value is not None and at.path:
+        text = value if isinstance(value, str) else json.dumps(value)
+        yield at._replace(text=text)
 
 
 def _statements(data: bytes) -> Iterator[Leaf]:
     """Leaves of `KEY = value` lines in groups, of ODL or PVL."""
     path: list[str] = []
+    groups, numbers = [0], count(1)
     for statement in _joined(_text_of(data)):
         key, is_assigned, value = (part.strip() for part in statement.partition("="))
         if not is_assigned:
@@ -167,10 +184,11 @@ def _statements(data: bytes) -> Iterator[Leaf]:
         value = value.removesuffix(";").rstrip().strip('"')
         if key.upper() in _BEGINS:
             path.append(value)
+            groups.append(next(numbers))
         elif key.upper() in _ENDS:
-            del path[-1:]
+            del path[-1:], groups[max(1, len(groups) - 1) :]
         else:
-            yield Leaf((*path, key), value)
+            yield Leaf((*path, key), value, groups[-1])
         if len(path) > MOST_DEPTH:
             raise too_deep(MOST_DEPTH)
 

@@ -61,18 +61,18 @@ def read_imd(leaves: Leaves) -> dict[str, Any] | None:
 
 
 def _images(leaves: Leaves) -> Iterator[list[Leaf]]:
-    """Values of each image: groups IMAGE_1, IMAGE_2 ...; in XML one IMAGE in IMD."""
-    groups: dict[str, list[Leaf]] = {}
+    """Values of each image: groups IMAGE_1, IMAGE_2 ...; in XML each IMAGE in IMD."""
+    groups: dict[int, list[Leaf]] = {}
     for leaf in _upper(leaves).found:
-        group = leaf.path[-2] if len(leaf.path) > 1 else ""
-        if group == "IMAGE" or group.startswith("IMAGE_"):
-            groups.setdefault(group, []).append(leaf)
+        name = leaf.path[-2] if len(leaf.path) > 1 else ""
+        if name == "IMAGE" or name.startswith("IMAGE_"):
+            groups.setdefault(leaf.group, []).append(leaf)
     yield from groups.values()
 
 
 def _upper(leaves: Leaves) -> Leaves:
     """The same with names in capitals, as the XML has them."""
-    return Leaves([Leaf(_capitals(leaf.path), leaf.text) for leaf in leaves.found])
+    return Leaves([one._replace(path=_capitals(one.path)) for one in leaves.found])
 
 
 def _capitals(path: tuple[str, ...]) -> tuple[str, ...]:

@@ -107,15 +107,41 @@ def test_a_maxar_product_says_the_same_in_imd_and_in_xml(text):
     }
 
 
-def test_a_mosaic_has_a_range_of_times_and_no_angle_that_its_images_do_not_share():
-    second = made.IMD[made.IMD.index("BEGIN_GROUP = IMAGE_1") :]
-    second = second.replace("IMAGE_1", "IMAGE_2").replace("10:37:11", "10:39:00")
-    second = second.replace("meanSunEl = 62.7", "meanSunEl = 60")
-    second = second.replace("0.071", "-999")
-    told = known(read(made.IMD.replace("END;\n", second)))
+def maxar_mosaic(text, begin, end, **changes):
+    """A product with a second image, in which some words are others."""
+    first = text[text.index(begin) : text.index(end)]
+    second = first.replace("IMAGE_1", "IMAGE_2")
+    for old, new in changes.items():
+        second = second.replace(old, new)
+    return text.replace(first, first + second)
+
+
+MOSAICS = [
+    (made.IMD, "BEGIN_GROUP = IMAGE_1", "END;"),
+    (made.IMD.replace("IMAGE_1", "IMAGE"), "BEGIN_GROUP = IMAGE", "END;"),
+    (made.MAXAR_XML, "<IMAGE>", "</IMD>"),
+]
+
+
+@pytest.mark.parametrize("product", MOSAICS)
+def test_a_mosaic_has_a_range_of_times_and_no_angle_that_its_images_do_not_share(
+    product,
+):
+    changes = {"10:37:11": "10:39:00", "62.7": "60", "0.071": "-999"}
+    told = known(read(maxar_mosaic(*product, **changes)))
     assert (told["start"].minute, told["end"].minute) == (37, 39)
     assert told["sun_azimuth"] == 151.3
+    assert told["platform"] == "worldview-3"
     assert not told.keys() & {"acquired", "sun_elevation", "cloud_percent"}
+
+
+@pytest.mark.parametrize("product", MOSAICS)
+def test_a_mosaic_of_two_satellites_is_of_neither(product):
+    changes = {"WV03": "GE01", "2024-06-17T10:37:11": "2020-01-01T10:00:00"}
+    told = known(read(maxar_mosaic(*product, **changes)))
+    assert "platform" not in told
+    assert (told["start"].year, told["end"].year) == (2020, 2024)
+    assert told["off_nadir"] == 16.9
 
 
 def test_a_planet_item_is_read():
