@@ -157,17 +157,19 @@ def _json_leaves(
     value: Any,  # noqa: ANN401
     at: Leaf,
     numbers: Iterator[int],
+    depth: int = 0,
 ) -> Iterator[Leaf]:
-    """Leaves of JSON of any depth; members of lists have the name of the list."""
-    if len(at.path) > MOST_DEPTH:
+    """Leaves of JSON; members of lists have the name of the list, and are deeper."""
+    if depth > MOST_DEPTH:
         raise too_deep(MOST_DEPTH)
     if isinstance(value, dict):
         group = next(numbers)
         for key, part in value.items():
-            yield from _json_leaves(part, Leaf((*at.path, key), "", group), numbers)
+            inside = Leaf((*at.path, key), "", group)
+            yield from _json_leaves(part, inside, numbers, depth + 1)
     elif isinstance(value, list):
         for part in value:
-            yield from _json_leaves(part, at, numbers)
+            yield from _json_leaves(part, at, numbers, depth + 1)
     elif value is not None and at.path:
         text = value if isinstance(value, str) else json.dumps(value)
         yield at._replace(text=text)

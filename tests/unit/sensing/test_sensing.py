@@ -220,6 +220,7 @@ READS_FILES = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'
         (READS_FILES, "EXTERNAL_REFERENCE"),
         ("<a>" * 100_000, "TOO_LARGE"),
         ('{"a":' * 100_000, "TOO_LARGE"),
+        (f'{{"a": {"[" * 500}1{"]" * 500}}}', "TOO_LARGE"),
         ("GROUP = a\n" * 100_000, "TOO_LARGE"),
         ("<a>" + "<b/>" * 9 + '<b c="1"/>' * 300_000 + "</a>", "TOO_LARGE"),
         ("<a><b></a>", "CORRUPT"),
