@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from geo_assets.contract import RasterContract
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import Lineage
-from geo_assets.naming import SEED, giant_name, tile_folder, tile_key
+from geo_assets.naming import OVERVIEW, SEED, giant_name, tile_folder, tile_key
 from geo_assets.raster.products import MOSAIC_NAMES, SILVER, part_name, tile_name
 from geo_assets.raster.specs import COG, TILE_PLAN, file_specs
 from geo_assets.verdicts import Verdicts, usable_name
@@ -23,6 +23,7 @@ from geo_resources.blobs import Fetched
 from geo_resources.fingerprint import sha256_of
 from geo_resources.giants import Giant, NewTile
 from geo_resources.ledger import LedgerRow, Product
+from geo_resources.prices import ACCESS_TIERS
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -234,7 +235,10 @@ class GiantDesk:
         return {tile_name(*whose, name): size for name, size in sizes.items()}
 
     def _upload(self, row: LedgerRow, result: "RasterResult", digest: str) -> None:
-        """Into silver, noted beforehand: what a kill leaves there is swept."""
+        """Into silver, noted beforehand: what a kill leaves there is swept.
+
+        An overview lies where its tier does, by which it is priced.
+        """
         names = (*result.files, "item")
         hrefs = [self._href(row, digest, name) for name in names]
         self._verdicts.intend(row, hrefs)
@@ -243,6 +247,7 @@ class GiantDesk:
                 SILVER,
                 part_name(self._contract.name, row.blob, digest, name),
                 path,
+                access_tier=ACCESS_TIERS.get(name.removesuffix(OVERVIEW)),
                 move=True,
             )
 

@@ -204,3 +204,24 @@ def test_rows_of_a_warped_giant_in_strips_are_cut_where_it_lies(world, tmp_path)
     assert cmpfiles(tmp_path / "here", tmp_path / "there", files, shallow=False) == (
         files, [], []
     )  # fmt: skip
+
+
+def test_every_part_of_a_giant_lies_in_the_access_tier_that_it_is_priced_by(
+    world, service
+):
+    world.change(tiers=["analysis", "archive"])
+    blob = "scenes/to keep.tif"
+    world.put(blob, seed=72)
+    world.work()
+    assert_accepted(world, blob)
+    stored = {
+        world.storage.href("silver", one.name): one.blob_tier
+        for one in service.get_container_client("silver").list_blobs()
+    }
+    parts = [one for one in world.rows()[blob]["products"] if "href" in one]
+    priced = {
+        one["href"]: "Cool" if one.get("tier") == "archive" else "Hot" for one in parts
+    }
+    assert {href: stored[href] for href in priced} == priced
+    kept = {one["kind"] for one in parts if one.get("tier") == "archive"}
+    assert kept == {"tile", "overview", "mosaic"}
