@@ -90,7 +90,10 @@ ORDER BY n
 
 
 def made_per_byte(connection: "Connection", dataset: str) -> dict[str, float]:
-    """Bytes per byte of the source that accepted files became, by tier and `table`."""
+    """Bytes per byte of the source that accepted files became.
+
+    By tier, tiles and overviews of giants among them; their `seed`s and `table`s apart.
+    """
     return dict(connection.execute(_MADE, [dataset]).fetchall())
 
 
@@ -102,7 +105,7 @@ WITH accepted AS (
 SELECT coalesce(p ->> 'tier', p ->> 'kind'),
     (sum((p ->> 'bytes')::bigint) / (SELECT sum(bytes) FROM accepted))::float8
 FROM accepted CROSS JOIN jsonb_array_elements(products) AS p
-WHERE p ->> 'kind' IN ('cog', 'table') AND p ? 'bytes'
+WHERE p ->> 'kind' IN ('cog', 'tile', 'overview', 'seed', 'table') AND p ? 'bytes'
 GROUP BY 1
 """
 
