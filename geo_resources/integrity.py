@@ -217,24 +217,32 @@ ORDER BY l.id, 4
 """
 
 # Tiles are in no item: their checksums are with their facts. Each is sampled by itself,
-# for a giant's tiles are too many to be read on one day.
+# for a giant's tiles are too many to be read on one day; its products, which are as
+# many, are gone through once.
 _SAMPLED_TILES = """
-SELECT g.dataset, g.container, g.blob, p ->> 'href' AS href,
-    cog ->> 'sha256' AS checksum
-FROM ops.giants AS g
-JOIN ops.ledger AS l ON l.id = g.ledger_id
-JOIN ops.giant_tiles AS t ON t.giant_id = g.id
-CROSS JOIN jsonb_each(t.facts -> 'cogs') AS each (tier, cog)
-JOIN jsonb_array_elements(l.products) AS p ON p ->> 'kind' = 'tile'
-    AND p ->> 'tier' = tier
-    AND strpos(p ->> 'href', g.digest || '/r' || lpad(t.tile_row::text, 5, '0')
-        || '_c' || lpad(t.tile_column::text, 5, '0') || '/') > 0
-WHERE g.state = 'done' AND l.status <> 'running' AND t.state = 'made'
-    AND (hashtextextended(%(salt)s || t.id, 0) & 2147483647)
-        >= %(low)s::float8 * 2147483648
-    AND (hashtextextended(%(salt)s || t.id, 0) & 2147483647)
-        < %(high)s::float8 * 2147483648
-ORDER BY t.id, 4
+WITH sampled AS MATERIALIZED (
+    SELECT t.id, g.ledger_id, tier, cog ->> 'sha256' AS checksum,
+        g.digest || '/r' || lpad(t.tile_row::text, 5, '0')
+            || '_c' || lpad(t.tile_column::text, 5, '0') AS folder
+    FROM ops.giants AS g
+    JOIN ops.giant_tiles AS t ON t.giant_id = g.id
+    CROSS JOIN jsonb_each(t.facts -> 'cogs') AS each (tier, cog)
+    WHERE g.state = 'done' AND t.state = 'made'
+        AND (hashtextextended(%(salt)s || t.id, 0) & 2147483647)
+            >= %(low)s::float8 * 2147483648
+        AND (hashtextextended(%(salt)s || t.id, 0) & 2147483647)
+            < %(high)s::float8 * 2147483648
+), tiles AS MATERIALIZED (
+    SELECT l.id AS ledger_id, l.dataset, l.container, l.blob, p ->> 'tier' AS tier,
+        p ->> 'href' AS href,
+        substring(p ->> 'href' FROM '([^/]+/[^/]+)/[^/]+$') AS folder
+    FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS p
+    WHERE l.id IN (SELECT ledger_id FROM sampled) AND l.status <> 'running'
+        AND p ->> 'kind' = 'tile'
+)
+SELECT dataset, container, blob, href, checksum
+FROM sampled JOIN tiles USING (ledger_id, tier, folder)
+ORDER BY id, href
 """
 
 

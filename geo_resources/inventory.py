@@ -71,7 +71,9 @@ def collect(connection: "Connection", pages: Iterable[Sequence[Listed]]) -> int:
         with connection.cursor() as cursor, cursor.copy(_COPY_LISTING) as copy:
             for blob in page:
                 copy.write_row(blob)
-    for statement in (_LISTED_ONCE, _ANALYZE, _JOIN, _ANALYZE_JOINED):
+    for statement in (_LISTED_ONCE, _ANALYZE, _PRODUCTS, _ANALYZE_PRODUCTS):
+        connection.execute(statement)
+    for statement in (_JOIN, _ANALYZE_JOINED):
         connection.execute(statement)
     return connection.execute(_FIND_COPIES).rowcount
 
@@ -88,6 +90,7 @@ CREATE TEMPORARY TABLE inventory_listing (
 """
 _COPY_LISTING = "COPY pg_temp.inventory_listing FROM STDIN"
 _ANALYZE = "ANALYZE pg_temp.inventory_listing"
+_ANALYZE_PRODUCTS = "ANALYZE pg_temp.inventory_products"
 _ANALYZE_JOINED = "ANALYZE pg_temp.inventory_joined"
 
 # A blob that is written while its container is listed may come twice: the last counts.
@@ -95,6 +98,19 @@ _LISTED_ONCE = """
 DELETE FROM pg_temp.inventory_listing AS one USING pg_temp.inventory_listing AS other
 WHERE one.container = other.container AND one.name = other.name
     AND one.ctid < other.ctid
+"""
+
+# Of each owner once: a giant has tens of thousands of products, and each is listed.
+_PRODUCTS = """
+CREATE TEMPORARY TABLE inventory_products ON COMMIT DROP AS
+SELECT product ->> 'href' AS href, l.dataset,
+    coalesce(product ->> 'tier', product ->> 'kind', 'product') AS tier
+FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS product
+WHERE product ? 'href' AND l.id IN (
+    SELECT o.ledger_id FROM pg_temp.inventory_listing AS s
+    JOIN ops.product_owners AS o ON o.digest = ops.digest(s.href)
+    WHERE NOT s.watched
+)
 """
 
 # Products are known by their href, sources by their name and etag.
@@ -107,7 +123,7 @@ SELECT
         WHEN s.watched AND l.id IS NULL AND s.claimed_by IS NOT NULL THEN 'new'
         WHEN s.watched AND coalesce(l.dataset, s.claimed_by) IS NULL THEN 'unclaimed'
         WHEN s.watched THEN 'claimed'
-        WHEN o.ledger_id IS NOT NULL THEN 'product'
+        WHEN m.href IS NOT NULL THEN 'product'
         WHEN d.digest IS NOT NULL THEN 'to be deleted'
         WHEN s.container = 'gold' THEN 'export'
         ELSE 'unowned'
@@ -115,11 +131,7 @@ SELECT
     coalesce(l.dataset, m.dataset, s.claimed_by) AS dataset,
     CASE
         WHEN s.watched THEN 'source'
-        WHEN o.ledger_id IS NOT NULL THEN coalesce((
-            SELECT coalesce(product ->> 'tier', product ->> 'kind')
-            FROM jsonb_array_elements(m.products) AS product
-            WHERE product ->> 'href' = s.href LIMIT 1
-        ), 'product')
+        WHEN m.href IS NOT NULL THEN m.tier
         WHEN s.container = 'gold' THEN 'export'
         ELSE 'unowned'
     END AS tier,
@@ -128,8 +140,7 @@ FROM pg_temp.inventory_listing AS s
 LEFT JOIN ops.ledger AS l
     ON s.watched AND l.container = s.container AND l.etag = s.etag
     AND ops.digest(l.blob) = ops.digest(s.name) AND l.status <> 'gone'
-LEFT JOIN ops.product_owners AS o ON NOT s.watched AND o.digest = ops.digest(s.href)
-LEFT JOIN ops.ledger AS m ON m.id = o.ledger_id
+LEFT JOIN pg_temp.inventory_products AS m ON NOT s.watched AND m.href = s.href
 LEFT JOIN ops.deletions AS d ON NOT s.watched AND d.digest = ops.digest(s.href)
 """
 
