@@ -247,29 +247,60 @@ ORDER BY id, href
 
 
 def count_rows(connection: "Connection", share: float, salt: str) -> list[Finding]:
-    """Tables of a share of all that do not hold the rows they should; each is read."""
-    from psycopg import sql
+    """Tables of a share of all that do not hold the rows they should; each is read.
 
-    found = []
+    Of a table of several files, those whose rows are not as many as they were.
+    """
     tables = connection.execute(_TABLES, {"share": share, "salt": salt}).fetchall()
-    for name, dataset, container, blob, expected in tables:
-        query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("geo", name))
-        row = connection.execute(query).fetchone()
-        rows = row[0] if row else 0
-        if rows != expected:
-            words = f"{rows} rows instead of {expected}"
-            one = Finding("wrong_count", dataset, container, blob, f"geo.{name}", words)
-            found.append(one)
-    return found
+    return [
+        Finding("wrong_count", dataset, container, blob, f"geo.{name}", words)
+        for name, dataset, shared in tables
+        for container, blob, words in _wrong_counts(connection, name, shared=shared)
+    ]
 
 
 _TABLES = """
-SELECT t.table_name, t.dataset, t.container, t.blob, t.rows
+SELECT t.table_name, t.dataset, t.shared
 FROM ops.tables AS t
 WHERE to_regclass(format('geo.%%I', t.table_name)) IS NOT NULL
     AND (hashtextextended(%(salt)s || t.table_name, 0) & 2147483647)
         < %(share)s::float8 * 2147483648
 ORDER BY 1
+"""
+
+
+def _wrong_counts(
+    connection: "Connection", name: str, *, shared: bool
+) -> list[tuple[str | None, str | None, str]]:
+    """Container, blob and words of each file; no file has rows that nobody loaded."""
+    from psycopg import sql
+
+    query = sql.SQL(_COUNT_BY_FILE if shared else _COUNT)
+    counted = connection.execute(query.format(sql.Identifier("geo", name)), [name])
+    return [
+        (
+            container,
+            blob,
+            f"{rows} rows "
+            + ("of no file" if blob is None else f"instead of {expected}"),
+        )
+        for container, blob, rows, expected in counted
+        if rows != expected
+    ]
+
+
+_COUNT = """
+SELECT container, blob, (SELECT count(*) FROM {}), rows
+FROM ops.tables WHERE table_name = %s
+"""
+_COUNT_BY_FILE = """
+SELECT s.container, s.blob, coalesce(t.rows, 0), coalesce(s.rows, 0)
+FROM (SELECT source_id, count(*) AS rows FROM {} GROUP BY source_id) AS t
+FULL JOIN (
+    SELECT id, container, blob, rows FROM ops.table_sources
+    WHERE table_name = %s AND loaded_at IS NOT NULL
+) AS s ON s.id = t.source_id
+ORDER BY 1, 2
 """
 
 
