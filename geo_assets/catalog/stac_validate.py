@@ -1,7 +1,8 @@
 """Whether STAC JSON keeps to its schemas, and which of them were really asked.
 
-The core schemas ship with pystac. Those of extensions come from a folder, or from the
-network if that is allowed; a schema that cannot be had is named as not checked.
+The core schemas of STAC 1.1 ship with pystac. Those of extensions, and of other
+versions, come from a folder, or from the network if that is allowed; a schema that
+cannot be had is named as not checked. Without the core's a document is not valid.
 """
 
 import json
@@ -30,7 +31,8 @@ class ItemReport(BaseModel, frozen=True):
     """What validation found.
 
     Attributes:
-        errors: one sentence per schema that is not kept, or for JSON that is none.
+        errors: one sentence per schema that is not kept, or for JSON that is none, or
+            that the core cannot be asked about.
         checked: URIs of the schemas that were asked.
         unchecked: URIs of schemas that could not be had; nothing is known of them.
     """
@@ -41,7 +43,7 @@ class ItemReport(BaseModel, frozen=True):
 
     @property
     def valid(self) -> bool:
-        """Whether no schema that was asked is broken."""
+        """Whether the core was asked, and no schema that was asked is broken."""
         return not self.errors
 
 
@@ -51,7 +53,7 @@ def validate_item(
     """Check an item, or a collection, against core and extension schemas.
 
     Args:
-        item: STAC 1.1 JSON.
+        item: STAC JSON.
         schema_dir: folder of extension schemas, known by their `$id`.
         network: whether schemas that are not in the folder may be fetched.
     """
@@ -71,17 +73,22 @@ class StacValidator:
         self._validators: dict[str, Draft7Validator | None] = {}
 
     def check(self, item: dict[str, Any]) -> ItemReport:
-        """Check an item or a collection, STAC 1.1 JSON."""
+        """Check an item or a collection, STAC JSON."""
         try:
             document = json.loads(json.dumps(item, allow_nan=False))
         except ValueError as error:
             return ItemReport(errors=(f"not JSON: {error}",), checked=(), unchecked=())
+        core = _core_uri(document)
+        if core is None:
+            wrong = "the document: 'stac_version' is a required property"
+            return ItemReport(errors=(wrong,), checked=(), unchecked=())
         errors, checked, unchecked = [], [], []
-        for uri in (_core_uri(document), *document.get("stac_extensions", [])):
+        for uri in (core, *document.get("stac_extensions", [])):
             try:
                 found = self._break_of(document, uri)
             except Unresolvable:
                 unchecked.append(uri)
+                errors += [f"{uri}: this schema is not at hand"] if uri == core else []
                 continue
             checked.append(uri)
             errors += [f"{uri}: {found}"] if found else []
@@ -105,9 +112,11 @@ class StacValidator:
         return None if worst is None else _sentence(worst)
 
 
-def _core_uri(document: Document) -> str:
+def _core_uri(document: Document) -> str | None:
+    """None if the document names no version of STAC."""
+    version = document.get("stac_version")
     kind = KINDS.get(document.get("type", ""), "item")
-    return CORE.format(document.get("stac_version"), kind=kind)
+    return CORE.format(version, kind=kind) if version else None
 
 
 def _sentence(error: ValidationError) -> str:

@@ -128,7 +128,26 @@ def test_only_https_is_asked(asked):
     assert asked == []
 
 
-def test_another_stac_version_is_not_checked_in_silence():
-    report = validate_item(item() | {"stac_version": "0.9.0"})
-    assert not report.checked
-    assert report.unchecked == (CORE.replace("1.1.0", "0.9.0"),)
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.1", "../x"])
+def test_what_the_core_of_its_version_cannot_be_asked_about_is_not_valid(version):
+    report = validate_item(item() | {"stac_version": version})
+    uri = CORE.replace("1.1.0", version)
+    assert (report.valid, report.checked, report.unchecked) == (False, (), (uri,))
+    assert report.errors == (f"{uri}: this schema is not at hand",)
+
+
+@pytest.mark.parametrize("document", [{"id": "x"}, item() | {"stac_version": None}])
+def test_a_document_of_no_stac_version_is_not_valid(document):
+    report = validate_item(document)
+    assert (report.valid, report.checked) == (False, ())
+    assert "stac_version" in report.errors[0]
+
+
+def test_the_core_of_another_version_is_asked_where_the_folder_has_it(tmp_path):
+    old = CORE.replace("1.1.0", "1.0.0")
+    rules = {"properties": {"properties": {"required": ["gsd"]}}}
+    (tmp_path / "item.json").write_text(json.dumps({"$id": f"{old}#", **rules}))
+    good = validate_item(item(gsd=1) | {"stac_version": "1.0.0"}, tmp_path)
+    assert (good.valid, good.checked, good.unchecked) == (True, (old,), ())
+    bad = validate_item(item() | {"stac_version": "1.0.0"}, tmp_path)
+    assert (bad.valid, bad.checked) == (False, (old,))
