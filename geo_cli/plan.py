@@ -31,10 +31,8 @@ def run_plan(settings: Settings, wanted: "Wanted") -> list["Forecast"]:
     """
     from geo_assets.bronze.inventory import Surveyor
     from geo_assets.datasets import read_contracts
-    from geo_assets.plan.assets import CHAINS
     from geo_assets.plan.desk import Planner
     from geo_assets.routing import Router
-    from geo_assets.workers import open_workers
     from geo_resources.database import Database
     from geo_resources.limits import WorkerLimits
     from geo_resources.prices import Prices
@@ -42,15 +40,13 @@ def run_plan(settings: Settings, wanted: "Wanted") -> list["Forecast"]:
     database = Database(url=settings.require_database_url())
     prices = Prices.of(settings)
     try:
-        with (
-            TemporaryDirectory(prefix="strata-plan-") as folder,
-            open_workers(1, WorkerLimits.of(settings), *CHAINS) as workers,
-        ):
+        with TemporaryDirectory(prefix="strata-plan-") as folder:
             router = Router(read_contracts())
             place = Surveyor(
                 open_storage(settings), database, router, Path(folder), keep=1
             )
-            planner = Planner(place, workers, prices, os.cpu_count() or 1)
+            limits = WorkerLimits.of(settings)
+            planner = Planner(place, limits, prices, os.cpu_count() or 1)
             return planner.forecast(wanted)
     finally:
         database.close()

@@ -13,7 +13,6 @@ from geo_assets.contract import DatasetContract
 from geo_assets.plan.desk import SAMPLE, Planner, Wanted
 from geo_assets.plan.forecast import Forecast
 from geo_assets.routing import Router
-from geo_assets.workers import open_workers
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
 from geo_resources.prices import Prices
@@ -21,7 +20,6 @@ from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 
 PLAN = dg.AssetKey(["bronze", "plan"])
-CHAINS = ("geo_assets.plan.trial",)
 SHOWN = 20  # refusals of a table
 
 
@@ -65,12 +63,9 @@ def build_plan_asset(contracts: Sequence[DatasetContract]) -> dg.AssetsDefinitio
         prices: Prices,
     ) -> dg.MaterializeResult:
         cores = os.cpu_count() or 1
-        with (
-            scratch.folder(context.run.run_id) as folder,
-            open_workers(1, limits, *CHAINS) as workers,
-        ):
+        with scratch.folder(context.run.run_id) as folder:
             place = Surveyor(storage, database, Router(contracts), folder, keep=1)
-            found = Planner(place, workers, prices, cores).forecast(config.wanted)
+            found = Planner(place, limits, prices, cores).forecast(config.wanted)
         return dg.MaterializeResult(metadata=plan_metadata(found))
 
     return plan

@@ -27,7 +27,12 @@ from geo_assets.plan.forecast import (
     scaled,
 )
 from geo_assets.vector.desk import with_sidecars
-from geo_assets.workers import WorkerDeadlineError, WorkerDiedError, Workers
+from geo_assets.workers import (
+    WorkerDeadlineError,
+    WorkerDiedError,
+    Workers,
+    open_workers,
+)
 from geo_resources import forecast, inventory
 from geo_resources.blobs import ArchivedBlobError, Fetched, RehydratingBlobError
 from geo_resources.forecast import Ahead, Sampled
@@ -37,7 +42,9 @@ from geo_resources.storage import Storage
 
 if TYPE_CHECKING:
     from geo_assets.catalog.stac import SourceBlob
+    from geo_resources.limits import WorkerLimits
 
+CHAINS = ("geo_assets.plan.trial",)
 LOST = (WorkerDeadlineError, WorkerDiedError)
 COLD = (ArchivedBlobError, RehydratingBlobError)
 MOST_TRIAL_BYTES = 256_000_000  # larger files are only looked at
@@ -66,11 +73,12 @@ class Planner:
     """Where to look and what with.
 
     Attributes:
+        limits: of the process in which the files of a dataset are tried.
         cores: that the work may take.
     """
 
     surveyor: Surveyor
-    workers: Workers
+    limits: "WorkerLimits"
     prices: Prices
     cores: int
 
@@ -117,7 +125,9 @@ class Planner:
         sampled: Sequence[Sampled],
         history: dict[str, float],
     ) -> Forecast:
-        tried = self._try(contract, sampled)
+        with open_workers(1, self.limits, *CHAINS) as workers:
+            bench = _Bench(self.surveyor, workers, contract)
+            tried = bench.try_files(sampled)
         trials = [one for _, one in tried.trials]
         share = 1.0 if tried.usable is None else tried.usable
         names = [name for one in trials for name in one.tables]
@@ -159,9 +169,22 @@ class Planner:
             made[kind] = Made(bytes=size, usd_per_month=usd, basis=basis)
         return made
 
-    def _try(self, contract: DatasetContract, sampled: Sequence[Sampled]) -> Tried:
+
+@dataclass(frozen=True)
+class _Bench:
+    """Where the files of a dataset are tried.
+
+    Attributes:
+        workers: of this dataset alone: the most that they held is of its files.
+    """
+
+    surveyor: Surveyor
+    workers: Workers
+    contract: DatasetContract
+
+    def try_files(self, sampled: Sequence[Sampled]) -> Tried:
         """Try the files of the sample, one after the other."""
-        found = [(one.bytes, self._outcome(contract, one)) for one in sampled]
+        found = [(one.bytes, self._outcome(one)) for one in sampled]
         trials = [(size, one) for size, one in found if isinstance(one, Trial)]
         refusals = [one for _, one in found if isinstance(one, Refusal)]
         return Tried(
@@ -170,24 +193,22 @@ class Planner:
             too_large=sum(one is None for _, one in found),
         )
 
-    def _outcome(
-        self, contract: DatasetContract, one: Sampled
-    ) -> Trial | Refusal | None:
+    def _outcome(self, one: Sampled) -> Trial | Refusal | None:
         try:
-            return self._try_file(contract, one)
+            return self._try_file(one)
         except SourceError as error:
             code, message = error.code, error.message
         except (*LOST, *COLD) as error:
             code, message = diagnose(error).code, str(error)
         return Refusal(blob=one.name, bytes=one.bytes, code=code, message=message)
 
-    def _try_file(self, contract: DatasetContract, one: Sampled) -> Trial | None:
+    def _try_file(self, one: Sampled) -> Trial | None:
         """What becomes of a file; None if it is too large to be tried.
 
         Raises:
             SourceError: it cannot be used.
         """
-        storage = self.surveyor.storage
+        storage, contract = self.surveyor.storage, self.contract
         if one.bytes > MOST_TRIAL_BYTES:
             if isinstance(contract, RasterContract):
                 self._look_at(contract, one)

@@ -2,15 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_origin
 
 from geo_assets.bronze.inventory import Surveyor
 from geo_assets.datasets import read_contracts
 from geo_assets.naming import table_name
-from geo_assets.plan.assets import CHAINS, PLAN
+from geo_assets.plan.assets import PLAN
 from geo_assets.plan.desk import Planner, Wanted
 from geo_assets.routing import Router
-from geo_assets.workers import open_workers
 from tests.e2e.vector_files import lots, save
 from tests.faults.fault_files import make_files
 from tests.integration.raster_world import inboxes
@@ -24,12 +26,13 @@ ALL = Wanted(sample=FILES)
 class Place:
     """The inboxes with files that nobody has made yet."""
 
-    def __init__(self, world, folder, workers):
+    def __init__(self, world, folder):
         self.world, self.folder = world, folder
-        storage, prices = (world.resources[one] for one in ("storage", "prices"))
         router = Router(read_contracts())
+        storage = world.resources["storage"]
         surveyor = Surveyor(storage, world.database, router, folder, keep=1)
-        self.planner = Planner(surveyor, workers, prices, cores=2)
+        limits, prices = world.resources["limits"], world.resources["prices"]
+        self.planner = Planner(surveyor, limits, prices, cores=2)
 
     def plan(self, **wanted):
         found = self.planner.forecast(dataclasses.replace(ALL, **wanted))
@@ -51,9 +54,7 @@ def place(cluster, tmp_path_factory):
     with inboxes(cluster) as world:
         for blob in make_files(world.bronze, FILES):
             world.settle(blob)
-        limits = world.resources["limits"]
-        with open_workers(1, limits, *CHAINS) as workers:
-            yield Place(world, folder, workers)
+        yield Place(world, folder)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,23 @@ def test_a_sample_goes_from_the_smallest_to_the_largest(place):
     sizes = place.plan(prefix="sizes/", sample=3)["rasters"]
     tried = [one.blob for one in sizes.refusals]
     assert (sizes.files, tried) == (10, [f"sizes/{n}.bin.tif" for n in (3, 6, 9)])
+
+
+def test_the_memory_of_a_dataset_is_that_of_its_own_files(place):
+    profile = {"driver": "GTiff", "width": 5000, "height": 5000, "count": 1}
+    kind = {"dtype": "float64", "crs": 32633, "transform": from_origin(0, 9e6, 1, 1)}
+    one_strip = {"blockysize": 5000, "compress": "deflate"}  # 200 MB at once
+    big = place.world.place("both/big.tif")
+    with rasterio.open(big, "w", **profile, **kind, **one_strip) as dataset:
+        dataset.write(np.arange(25e6).reshape(1, 5000, 5000) % 251)
+    save(lots(seed=2), place.world.place("both/lots.geojson"), "GeoJSON")
+    for blob in ("both/big.tif", "both/lots.geojson"):
+        place.world.settle(blob)
+    alone = place.plan(prefix="both/", dataset="vectors")["vectors"].memory_bytes
+    both = place.plan(prefix="both/")
+    assert [*both] == ["rasters", "vectors"]
+    assert both["rasters"].memory_bytes > 1.3 * alone
+    assert both["vectors"].memory_bytes == pytest.approx(alone, rel=0.1)
 
 
 def test_the_asset_says_the_same(place):

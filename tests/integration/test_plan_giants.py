@@ -6,10 +6,8 @@ import pytest
 
 from geo_assets.bronze.inventory import Surveyor
 from geo_assets.datasets import read_contracts
-from geo_assets.plan.assets import CHAINS
 from geo_assets.plan.desk import Planner, Wanted
 from geo_assets.routing import Router
-from geo_assets.workers import open_workers
 from tests.integration.giant_world import giant_world
 
 pytestmark = pytest.mark.integration
@@ -28,9 +26,8 @@ def planned(world, folder):
     storage, prices = world.resources["storage"], world.resources["prices"]
     router = Router(read_contracts(world.project))
     surveyor = Surveyor(storage, world.database, router, folder, keep=1)
-    with open_workers(1, world.resources["limits"], *CHAINS) as workers:
-        planner = Planner(surveyor, workers, prices, cores=2)
-        (found,) = planner.forecast(Wanted("giants", everything=True, sample=0))
+    planner = Planner(surveyor, world.resources["limits"], prices, cores=2)
+    (found,) = planner.forecast(Wanted("giants", everything=True, sample=0))
     return {kind: (one.bytes, one.basis) for kind, one in found.made.items()}
 
 
