@@ -1,7 +1,8 @@
 """What is searched for, from the words of a command line to the body of a search."""
 
+from calendar import monthrange
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from geo_assets.catalog.stac import time_text
@@ -83,12 +84,14 @@ def parse_interval(text: str) -> str:
     '2024-01-01T00:00:00Z/..'
 
     Raises:
-        SearchError: it is not ISO 8601, or ends before it begins.
+        SearchError: it is not ISO 8601, ends before it begins, or never does either.
     """
     parts = text.split("/")
     if len(parts) > 2:  # noqa: PLR2004
         raise SearchError(f"more than a start and an end: {text!r}")
     start, end = _bound(parts[0], last=False), _bound(parts[-1], last=True)
+    if start == end == "..":
+        raise SearchError(f"open at both ends: {text!r}")
     if start == end:
         return start
     if ".." not in {start, end} and start > end:
@@ -101,7 +104,6 @@ _FORMS = (  # what a time may leave out, and how far it then reaches
     ("%Y-%m", "month"),
     ("%Y-%m-%d", "day"),
 )
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def _bound(text: str, *, last: bool) -> str:
@@ -114,20 +116,21 @@ def _bound(text: str, *, last: bool) -> str:
             start = datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
-        return time_text(_next(start, unit) - _MICROSECOND if last else start)
+        return time_text(_last(start, unit) if last else start)
     try:
         moment = datetime.fromisoformat(text)
+        return time_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except ValueError as error:
         raise SearchError(f"not a time of ISO 8601: {text!r}") from error
-    return time_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except OverflowError as error:
+        raise SearchError(f"not of the years 1 to 9999 in UTC: {text!r}") from error
 
 
-def _next(start: datetime, unit: str) -> datetime:
-    """The first moment of the next year, month or day."""
-    if unit == "day":
-        return start + timedelta(days=1)
-    later = start + timedelta(days=366 if unit == "year" else 31)
-    return later.replace(day=1, month=1 if unit == "year" else later.month)
+def _last(start: datetime, unit: str) -> datetime:
+    """The last moment of the year, month or day that begins so."""
+    month = 12 if unit == "year" else start.month
+    day = start.day if unit == "day" else monthrange(start.year, month)[1]
+    return datetime.combine(date(start.year, month, day), datetime.max.time(), UTC)
 
 
 def parse_filter(text: str) -> dict[str, Any]:

@@ -154,6 +154,13 @@ def test_a_filter_in_words_means_the_same_to_pgstac(database, cql2, found):
         assert [one["id"] for one in search_items(connection, body, None)] == found
 
 
+@pytest.mark.parametrize("time", ["0001/9999", "../9999-12-31", "2024-01-31/.."])
+def test_pgstac_takes_the_first_and_the_last_years(database, time):
+    body = search_body(collections=["dem"], ids=["a"], time=time)
+    with database.transaction() as connection:
+        assert [one["id"] for one in search_items(connection, body, None)] == ["a"]
+
+
 def test_a_broken_item_is_found_among_all_and_named(database, tmp_path):
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",

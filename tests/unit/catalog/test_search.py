@@ -49,13 +49,20 @@ def test_a_box_that_is_none_is_refused(text):
         ("2024-01-31/", "2024-01-31T00:00:00Z/.."),
         ("2024-01-31T10:00:00+02:00", "2024-01-31T08:00:00Z"),
         ("2024-01-31T10:00:00", "2024-01-31T10:00:00Z"),
+        ("2024/9999", "2024-01-01T00:00:00Z/9999-12-31T23:59:59.999999Z"),
+        ("9999-12", "9999-12-01T00:00:00Z/9999-12-31T23:59:59.999999Z"),
+        ("9999-12-31", "9999-12-31T00:00:00Z/9999-12-31T23:59:59.999999Z"),
     ],
 )
 def test_a_time_means_all_that_it_names(text, found):
     assert search_body(time=text)["datetime"] == found
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2024-02-30", "2024/2023", "1/2/3"])
+BEYOND = ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"]
+NONE = ["yesterday", "2024-02-30", "2024/2023", "1/2/3", "../..", "/", ".."]
+
+
+@pytest.mark.parametrize("text", [*BEYOND, *NONE])
 def test_a_time_that_is_none_is_refused(text):
     with pytest.raises(SearchError):
         search_body(time=text)
