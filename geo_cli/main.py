@@ -19,6 +19,10 @@ from geo_cli.processes import ServiceError
 from geo_cli.stac_commands import stac
 from geo_resources.settings import Settings
 
+HINTS = {  # by SQLSTATE, for a database that is up
+    "55P03": "Another command or run holds it. Try again when that has ended.",
+    "57014": "The database did not end it in time. Try again when it has less to do.",
+}
 HELP = """Files in, checked COGs, PostGIS tables and a STAC catalogue out.
 
 Exit codes: 0 all is well; 1 something was not accepted, is wrong or cannot be had;
@@ -315,7 +319,8 @@ def main() -> None:
     except ValidationError as error:
         message = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
     except psycopg.OperationalError as error:
-        message = f"{str(error).strip()}\nIs the database up? Try: strata up"
+        hint = HINTS.get(error.sqlstate or "", "Is the database up? Try: strata up")
+        message = f"{str(error).strip()}\n{hint}"
     typer.echo(f"strata: {message}", err=True)
     sys.exit(1)
 

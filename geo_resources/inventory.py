@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
+from geo_resources.turns import await_turn
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -65,7 +67,7 @@ def collect(connection: "Connection", pages: Iterable[Sequence[Listed]]) -> int:
     Waits for another inventory that is being taken. Page by page, so that no statement
     waits for a listing.
     """
-    connection.execute(_ONE_AT_A_TIME)
+    await_turn(connection, "inventory")
     connection.execute(_NEW_LISTING)
     for page in pages:
         with connection.cursor() as cursor, cursor.copy(_COPY_LISTING) as copy:
@@ -77,8 +79,6 @@ def collect(connection: "Connection", pages: Iterable[Sequence[Listed]]) -> int:
         connection.execute(statement)
     return connection.execute(_FIND_COPIES).rowcount
 
-
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('inventory', 0))"
 
 _NEW_LISTING = """
 CREATE TEMPORARY TABLE inventory_listing (

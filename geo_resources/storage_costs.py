@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
+from geo_resources.turns import await_turn
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -47,12 +49,14 @@ def reckon(
 ) -> list[date]:
     """Write the costs of every month that has newer inventories; which months.
 
+    Waits for others who reckon.
+
     Args:
         connection: in a transaction.
         rates: by tier.
         other: of every other tier.
     """
-    connection.execute(_ONE_AT_A_TIME)
+    await_turn(connection, "storage costs")
     stale = [row[0] for row in connection.execute(_STALE)]
     bound = {
         "months": stale,
@@ -63,8 +67,6 @@ def reckon(
     connection.execute(_RECKON, bound)
     return stale
 
-
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('storage costs', 0))"
 
 # The month that runs is always reckoned: rates may have changed.
 _STALE = """

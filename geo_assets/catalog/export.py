@@ -27,6 +27,7 @@ from geo_resources import pgstac, pgstac_catalogue
 from geo_resources.database import Database
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
+from geo_resources.turns import await_turn
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -116,7 +117,7 @@ def export_static(storage: Storage, database: Database, collection: str) -> Expo
     one collection wait for each other.
     """
     with database.transaction() as connection:
-        connection.execute(_ONE_AT_A_TIME, [collection])
+        await_turn(connection, f"static STAC of {collection}")
         found = pgstac.get_collection(connection, collection)
         items = pgstac_catalogue.stream_items(connection, collection)
         ids, size = _write_items(storage, items if found else iter(()))
@@ -129,11 +130,6 @@ def export_static(storage: Storage, database: Database, collection: str) -> Expo
         _write_catalog(storage, connection)
     href = storage.href(GOLD, name) if found else None
     return Exported(collection, STATIC, href, len(ids), size)
-
-
-_ONE_AT_A_TIME = (
-    "SELECT pg_advisory_xact_lock(hashtextextended('static STAC of ' || %s, 0))"
-)
 
 
 def _write_items(storage: Storage, items: Iterator[Json]) -> tuple[list[str], int]:
@@ -166,7 +162,7 @@ def _delete_others(storage: Storage, collection: str, ids: Sequence[str]) -> Non
 
 def _write_catalog(storage: Storage, connection: "Connection") -> None:
     """The document above all collections, of those that were exported."""
-    connection.execute(_ONE_AT_A_TIME, [STATIC_CATALOG])
+    await_turn(connection, f"static STAC of {STATIC_CATALOG}")
     known = pgstac_catalogue.collection_ids(connection)
     exported = [
         one for one in known if storage.exists(GOLD, static_collection_name(one))
