@@ -9,6 +9,7 @@ from geo_assets.catalog.stac import extensions
 from geo_assets.contract import DatasetContract, RasterContract
 from geo_assets.contract_stac import Provider
 from geo_assets.extent import Bbox, span_longitudes
+from geo_assets.naming import OVERVIEW, TILE_LIST
 
 STAC_VERSION = "1.1.0"
 EVERYWHERE: Bbox = (-180.0, -90.0, 180.0, 90.0)
@@ -32,6 +33,7 @@ ITEM_ASSETS: dict[str, dict[str, Any]] = {
 }
 SOURCE = {"title": "The file as it arrived", "roles": ["source"]}
 THUMBNAIL = {"title": "Thumbnail", "type": "image/webp", "roles": ["thumbnail"]}
+TILES = {"title": "List of tiles", "type": "application/json", "roles": ["index"]}
 
 
 class Aggregate(BaseModel):
@@ -133,10 +135,31 @@ def _bbox(known: Aggregate) -> Bbox:
 
 def _item_assets(contract: DatasetContract) -> dict[str, dict[str, Any]]:
     if isinstance(contract, RasterContract):
-        tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
+        tiers = _tier_assets(contract)
         source = {"source": SOURCE} if contract.bronze_items else {}
         return source | tiers | ({"thumbnail": THUMBNAIL} if tiers else {})
     return {"thumbnail": THUMBNAIL}  # its tables are named by themselves
+
+
+def _tier_assets(contract: RasterContract) -> dict[str, dict[str, Any]]:
+    """The tiers; of giants each is a VRT, with an overview, and a list of all tiles."""
+    tiers = {tier: ITEM_ASSETS[tier] for tier in contract.wanted_tiers}
+    if contract.tile is None or not tiers:
+        return tiers
+    scale = f"at 1:{1 << contract.tile.level}"
+    overviews = {
+        tier + OVERVIEW: {
+            "title": f"{tier.capitalize()}, {scale}",
+            "type": COG,
+            "roles": ["overview"],
+        }
+        for tier in tiers
+    }
+    either = {
+        tier: {key: value for key, value in asset.items() if key != "type"}
+        for tier, asset in tiers.items()
+    }
+    return {**either, **overviews, TILE_LIST: TILES}
 
 
 def _summaries(known: Aggregate) -> dict[str, Any]:

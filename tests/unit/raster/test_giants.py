@@ -13,6 +13,8 @@ from rasterio.merge import merge
 from rasterio.warp import transform as transform_points
 from rasterio.windows import Window
 
+from geo_assets.catalog.collection import build_collection
+from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.contract import Tiling
 from geo_assets.errors import CorruptError, TooLargeError
 from geo_assets.raster.giant import survey
@@ -195,6 +197,23 @@ def test_an_item_of_a_giant_is_lean_valid_and_leads_to_all_tiles(tmp_path):
             data = (giant.folder / one["href"]).read_bytes()
             assert hashlib.sha256(data).hexdigest() == one["sha256"]
     assert len(json.dumps(giant.item)) < 20_000
+
+
+def test_item_assets_describe_those_of_giants_and_of_whole_files(tmp_path):
+    """One type of both is none: pgSTAC keeps with each item what differs."""
+    contract = contract_of()
+    giant = make_giant(rgb(tmp_path / "big.tif"), tmp_path / "tiles", contract)
+    collection = build_collection(contract)
+    assert validate_item(collection).errors == ()
+    said = collection["item_assets"]
+    assert said.keys() == giant.item["assets"].keys()
+    for name, asset in giant.item["assets"].items():
+        differing = {"title"} if name == "tiles" else set()
+        for member in said[name].keys() - differing:
+            assert said[name][member] == asset[member], (name, member)
+        assert ("type" in said[name]) == (name not in {*Tier})
+    whole = build_collection(contract.model_copy(update={"tile": None}))
+    assert [*whole["item_assets"]] == [*Tier, "thumbnail"]
 
 
 def test_bytes_do_not_depend_on_the_order_or_threads_of_the_tiles(tmp_path):
