@@ -8,7 +8,7 @@ from pydantic import Field
 
 from geo_resources.settings import Settings
 
-AccessTier = Literal["Hot", "Cool", "Archive"]
+AccessTier = Literal["Hot", "Cool"]
 BYTES_PER_GB = 10**9
 ACCESS_TIERS: Mapping[str, AccessTier] = {"archive": "Cool"}  # all else: Hot
 
@@ -18,16 +18,11 @@ class Prices(dg.ConfigurableResource):
 
     hot_usd: float = Field(default=0.0115, ge=0, description="Access tier Hot")
     cool_usd: float = Field(default=0.0100, ge=0, description="Access tier Cool")
-    archive_usd: float = Field(default=0.00226, ge=0, description="Access tier Archive")
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The rates that the settings name."""
-        return cls(
-            hot_usd=settings.price_hot_usd,
-            cool_usd=settings.price_cool_usd,
-            archive_usd=settings.price_archive_usd,
-        )
+        return cls(hot_usd=settings.price_hot_usd, cool_usd=settings.price_cool_usd)
 
     def monthly_usd(self, size_bytes: int, access_tier: AccessTier) -> float:
         """Cost of keeping `size_bytes` for a month, USD.
@@ -39,9 +34,4 @@ class Prices(dg.ConfigurableResource):
 
     def usd_per_gb(self, access_tier: AccessTier) -> float:
         """The rate of an access tier."""
-        rates = {
-            "Hot": self.hot_usd,
-            "Cool": self.cool_usd,
-            "Archive": self.archive_usd,
-        }
-        return rates[access_tier]
+        return {"Hot": self.hot_usd, "Cool": self.cool_usd}[access_tier]

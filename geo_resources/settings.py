@@ -97,10 +97,6 @@ class Settings(BaseModel):
     """USD per GB and month in access tier Hot."""
     price_cool_usd: float = Field(default=0.0100, ge=0, alias="STRATA_PRICE_COOL_USD")
     """USD per GB and month in access tier Cool."""
-    price_archive_usd: float = Field(
-        default=0.00226, ge=0, alias="STRATA_PRICE_ARCHIVE_USD"
-    )
-    """USD per GB and month in access tier Archive."""
     event_queue: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9](?:-?[a-z0-9]){2,62}$",  # Azure's rule
