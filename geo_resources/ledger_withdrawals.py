@@ -161,17 +161,72 @@ WHERE id = ANY(%(ids)s)
 """
 
 
-def deleted_but_published(
-    connection: "Connection", datasets: Collection[str], limit: int
-) -> list[tuple[str, str]]:
-    """Container and name of deleted blobs whose products still stand."""
-    return connection.execute(_DELETED_BUT_PUBLISHED, [[*datasets], limit]).fetchall()
+class Deleted(NamedTuple):
+    """A deleted version whose products are given up."""
+
+    id: int
+    container: str
+    blob: str
+    products: list[Product]
+    """Items and tables for the caller to remove; blobs are noted."""
 
 
-_DELETED_BUT_PUBLISHED = """
-SELECT container, blob FROM ops.ledger
-WHERE dataset = ANY(%s) AND status = 'gone' AND products <> '[]'
-ORDER BY id LIMIT %s
+def give_up_deleted(
+    connection: "Connection", datasets: Collection[str], reason: str, limit: int
+) -> list[Deleted]:
+    """Take back what deleted versions made, and nothing of any other.
+
+    While another version of the blob waits, is worked on or will be tried again, they
+    keep it: that one is to take its place.
+    """
+    from psycopg.rows import class_row
+
+    bound: dict[str, object] = {"datasets": [*datasets], "limit": limit}
+    bound["ids"] = [row[0] for row in connection.execute(_LOCK_DELETED, bound)]
+    # A second statement, because it sees what was committed before the locks were had.
+    with connection.cursor(row_factory=class_row(Deleted)) as cursor:
+        deleted = cursor.execute(_DELETED, bound).fetchall()
+    ids = [one.id for one in deleted]
+    give_up(connection, ids, reason)
+    connection.execute(_GIVE_UP_DELETED, [reason, ids])
+    reopen_duplicates(connection, ids)
+    return deleted
+
+
+_IS_REPLACED = """
+    SELECT FROM ops.ledger AS other
+    WHERE other.container = l.container
+        AND ops.digest(other.blob) = ops.digest(l.blob) AND other.id <> l.id
+        AND (
+            other.status IN ('pending', 'running')
+            OR (other.status = 'failed' AND other.retry_after IS NOT NULL)
+        )
+"""
+
+_LOCK_DELETED = f"""
+WITH deleted AS (
+    SELECT l.container, ops.digest(l.blob) AS digest FROM ops.ledger AS l
+    WHERE l.dataset = ANY(%(datasets)s) AND l.status = 'gone' AND l.products <> '[]'
+        AND NOT EXISTS ({_IS_REPLACED})
+    ORDER BY l.id LIMIT %(limit)s
+)
+SELECT l.id FROM ops.ledger AS l
+WHERE (l.container, ops.digest(l.blob)) IN (SELECT container, digest FROM deleted)
+ORDER BY l.id FOR UPDATE
+"""  # noqa: S608 - of literals
+
+_DELETED = f"""
+SELECT l.id, l.container, l.blob, l.products FROM ops.ledger AS l
+WHERE l.id = ANY(%(ids)s) AND l.dataset = ANY(%(datasets)s)
+    AND l.status = 'gone' AND l.products <> '[]' AND NOT EXISTS ({_IS_REPLACED})
+ORDER BY l.id
+"""  # noqa: S608 - of literals
+
+_GIVE_UP_DELETED = """
+UPDATE ops.ledger SET
+    message = %s, products = '[]', code = NULL, evidence = NULL,
+    suggested_action = NULL, duplicate_of = NULL
+WHERE id = ANY(%s)
 """
 
 

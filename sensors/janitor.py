@@ -201,16 +201,14 @@ def drop_staging(database: Database) -> int:
 
 
 def unpublish_deleted(database: Database, datasets: Collection[str]) -> int:
-    """Take back what was made of files that are gone; returns how many files."""
+    """Take back what was made of files that are gone; returns how many versions."""
     if not datasets:
         return 0
+    reason = "deleted from its container"
     with database.transaction() as connection:
-        gone = ledger.deleted_but_published(connection, datasets, MOST_PER_TICK)
-        for container, blob in gone:
-            taken = ledger.unpublish(
-                connection, container, blob, "deleted from its container"
-            )
-            withdraw(connection, SourceName(container, blob), taken.products)
+        gone = ledger.give_up_deleted(connection, datasets, reason, MOST_PER_TICK)
+        for one in gone:
+            withdraw(connection, SourceName(one.container, one.blob), one.products)
     return len(gone)
 
 

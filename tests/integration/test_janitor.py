@@ -24,7 +24,13 @@ from geo_assets.liveness import worker_tag as tag_of_this_process
 from geo_resources import ledger, ledger_recovery
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
-from sensors.janitor import JANITOR, REPORT_EVERY, build_janitor, sweep
+from sensors.janitor import (
+    JANITOR,
+    REPORT_EVERY,
+    build_janitor,
+    sweep,
+    unpublish_deleted,
+)
 from tests.integration.ledger_world import NOW, products_of
 from tests.integration.retention_world import opened
 
@@ -235,3 +241,17 @@ def test_a_retry_that_dagster_promised_is_waited_for_but_not_for_ever(world):
         )
         over[seconds] = is_over(world.instance, run_id)
     assert [*over.values()] == [False, True]
+
+
+def test_a_file_that_was_deleted_and_uploaded_anew_is_not_swept_away(world):
+    world.see({"a": "1", "b": "1"})
+    for row in world.claim("a", "b"):
+        world.accept(row)
+    world.see({})
+    world.see({"a": "2"})
+    assert unpublish_deleted(world.database, ["rasters"]) == 1
+    assert unpublish_deleted(world.database, ["rasters"]) == 0
+    world.see({"a": "2"})
+    assert world.pending() == ["a@2"]
+    left = {name: len(row["products"]) for name, row in world.rows().items()}
+    assert left == {"a@1": 3, "a@2": 0, "b@1": 0}

@@ -4,10 +4,7 @@ import pytest
 
 from geo_resources import ledger
 from geo_resources.ledger import ClaimHeldError, First
-from tests.integration.ledger_world import (
-    products_of,
-    route,
-)
+from tests.integration.ledger_world import NOW, products_of, route, uris
 
 pytestmark = pytest.mark.integration
 
@@ -138,15 +135,70 @@ def test_unpublish_does_not_pull_a_file_from_under_a_run(world):
         world.transact(ledger.unpublish, "bronze", "a.tif")
 
 
-def test_deleted_blobs_whose_products_stand_are_found_by_dataset(world):
+def give_up_deleted(world, *datasets):
+    """Names of the versions whose products went."""
+    given_up = world.transact(ledger.give_up_deleted, datasets, "deleted", 9)
+    for one in given_up:
+        assert uris(one.products) == uris(products_of(one.blob))
+    return [one.blob for one in given_up]
+
+
+def test_what_deleted_blobs_made_is_given_up_by_dataset(world):
     world.make("a.tif")
     world.see({})
-    find = ledger.deleted_but_published
-    assert world.transact(find, ["other"], 9) == []
-    assert world.transact(find, ["rasters"], 9) == [("bronze", "a.tif")]
-    world.transact(ledger.unpublish, "bronze", "a.tif", "deleted")
-    assert world.transact(find, ["rasters"], 9) == []
-    assert world.statuses() == {"a.tif@1": "gone"}
+    assert give_up_deleted(world, "other") == []
+    assert give_up_deleted(world, "rasters") == ["a.tif"]
+    assert give_up_deleted(world, "rasters") == []
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["message"]) == ("gone", "deleted")
+    assert world.deletions() == uris(products_of("a.tif")) - {"item:rasters/a.tif"}
+    assert world.owners() == {}
+
+
+def uploaded_anew(world):
+    """a.tif is deleted, and its new version waits."""
+    old = world.make("a.tif")
+    world.see({})
+    world.see({"a.tif": "2"})
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "pending"}
+    return old
+
+
+def test_a_blob_that_was_uploaded_anew_waits_and_takes_the_place_of_the_deleted(world):
+    old = uploaded_anew(world)
+    assert give_up_deleted(world, "rasters") == []
+    (new,) = world.claim("a.tif", run="new")
+    assert give_up_deleted(world, "rasters") == [], "a run is no error either"
+    world.fail(new, NOW)
+    assert give_up_deleted(world, "rasters") == []
+    assert set(world.owners().values()) == {old.id}
+    world.transact(ledger.requeue_due)
+    world.accept(world.claim("a.tif", run="newer")[0])
+    assert set(world.owners().values()) == {new.id}
+    assert give_up_deleted(world, "rasters") == []
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "accepted"}
+
+
+@pytest.mark.parametrize("end", ["reject", "fail"])
+def test_a_new_version_that_comes_to_nothing_keeps_no_deleted_one_published(world, end):
+    uploaded_anew(world)
+    getattr(world, end)(world.claim("a.tif")[0])
+    before = world.rows()["a.tif@2"]
+    assert give_up_deleted(world, "rasters") == ["a.tif"]
+    assert world.rows()["a.tif@2"] == before
+    assert world.owners() == {}
+
+
+def test_one_file_that_is_worked_on_keeps_no_other_from_being_given_up(world):
+    uploaded_anew(world)
+    world.claim("a.tif")
+    for name in ("b.tif", "c.tif"):
+        world.see({"a.tif": "2", name: "1"})
+        world.accept(world.claim(name)[0])
+    world.see({"a.tif": "2"})
+    given_up = world.transact(ledger.give_up_deleted, ["rasters"], "deleted", 1)
+    assert [one.blob for one in given_up] == ["b.tif"]
+    assert give_up_deleted(world, "rasters") == ["c.tif"]
 
 
 def test_deletions_are_due_until_done_but_not_while_their_source_is_worked_on(world):
