@@ -168,7 +168,8 @@ WITH free AS (
     FOR UPDATE
 )
 UPDATE ops.ledger AS l SET
-    status = 'running', run_id = %(run_id)s, attempts = l.attempts + 1,
+    status = 'running', run_id = %(run_id)s, judged = false,
+    attempts = CASE WHEN l.judged THEN 1 ELSE l.attempts + 1 END,
     started = %(now)s, finished = NULL, retry_after = NULL, duplicate_of = NULL,
     code = NULL, message = NULL, evidence = NULL, suggested_action = NULL,
     contract_digest = %(contract)s

@@ -142,6 +142,7 @@ UPDATE ops.ledger SET
     rows_read = %(rows_read)s, rows_loaded = %(rows_loaded)s,
     rows_rejected = %(rows_rejected)s, layers = %(layers)s,
     finished = greatest(now(), started), retry_after = NULL, told = false,
+    judged = true,
     code = NULL, message = NULL, evidence = NULL, suggested_action = NULL
 WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
 """
@@ -252,7 +253,7 @@ UPDATE ops.ledger SET
     code = %(code)s, message = %(message)s,
     evidence = %(evidence)s, suggested_action = %(suggested_action)s,
     error = %(error)s,
-    finished = greatest(now(), started), retry_after = NULL
+    finished = greatest(now(), started), retry_after = NULL, judged = true
 WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
 """
 

@@ -22,8 +22,8 @@ def release(
 ) -> int:
     """Take the claims of dead runs back; returns how many rows wait again.
 
-    A file that took part in `most_attempts` runs which died is `failed` instead: it may
-    be what kills them.
+    A file that took part in `most_attempts` runs since its last verdict is `failed`
+    instead: it may be what kills them.
     """
     bound = {"run_ids": [*run_ids], "most_attempts": most_attempts}
     connection.execute(_GIVE_UP, bound)
@@ -34,12 +34,12 @@ _GIVE_UP = """
 UPDATE ops.ledger SET
     status = 'failed', code = 'RUN_DIED', finished = greatest(now(), started),
     run_key = NULL, requested_at = NULL,
-    message = 'The run died ' || attempts || ' times with this file in its batch.',
+    message = 'The run of attempt ' || attempts || ' died with this file.',
     suggested_action = 'Look into the log of run ' || run_id || ', then: strata retry',
     error = jsonb_build_object(
         'type', 'RunDied', 'category', 'transient', 'code', 'RUN_DIED',
         'where', 'worker',
-        'message', 'The run died ' || attempts || ' times with this file in its batch.',
+        'message', 'The run of attempt ' || attempts || ' died with this file.',
         'evidence', jsonb_build_object('attempts', attempts),
         'suggested_action',
         'Look into the log of run ' || run_id || ', then: strata retry',
@@ -85,8 +85,9 @@ def requeue_untold(
 ) -> int:
     """Let accepted files wait again of which dead runs told nobody; how many do.
 
-    What they made stays published meanwhile, and is made again as it was. A file that
-    took part in `most_attempts` runs is left as it is.
+    What they made stays published meanwhile, and is made again as it was. That is no
+    verdict: attempts are counted on, and a file that took part in `most_attempts` runs
+    is left as it is.
     """
     bound = {"run_ids": [*run_ids], "most_attempts": most_attempts}
     again = connection.execute(_REQUEUE_UNTOLD, bound).rowcount
@@ -96,7 +97,7 @@ def requeue_untold(
 
 _REQUEUE_UNTOLD = """
 UPDATE ops.ledger SET
-    status = 'pending', told = true, finished = NULL,
+    status = 'pending', told = true, judged = false, finished = NULL,
     run_key = NULL, requested_at = NULL
 WHERE id IN (
     SELECT id FROM ops.ledger
@@ -158,8 +159,9 @@ def retry(
 ) -> int:
     """Let files wait again by hand, also rejected ones; returns how many.
 
-    Attempts are counted on: a file that killed its runs gets one more. Duplicates come
-    by their code only, `DUPLICATE`; what is ignored has none and waits for a contract.
+    Attempts of failed ones are counted on: a file that killed its runs gets one more.
+    Duplicates come by their code only, `DUPLICATE`; what is ignored has none and waits
+    for a contract.
     """
     if code is not None:
         statuses = {*statuses, "duplicate"}

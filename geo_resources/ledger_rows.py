@@ -139,7 +139,7 @@ class LedgerRow(NamedTuple):
     was: Status
     """Status before the claim."""
     attempts: int
-    """This one included."""
+    """Since the last verdict, this one included."""
     sha256: str | None
     products: list[Product]
     """What an earlier run made of this version; still published."""

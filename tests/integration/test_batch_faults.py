@@ -181,20 +181,21 @@ def test_the_error_is_the_same_in_ledger_events_failure_and_log(world):
 def test_a_rejected_file_is_tried_again_when_its_contract_changed_and_only_then(world):
     world.put(a=LOCAL, b=NOT_PLACES)
     assert {*statuses(world.arrive()).values()} == {"rejected"}
-    attempts = {blob: row["attempts"] for blob, row in world.rows().items()}
+    runs = {blob: row["run_id"] for blob, row in world.rows().items()}
     world.change()
-    assert {blob: row["attempts"] for blob, row in world.arrive().items()} == attempts
+    assert {blob: row["run_id"] for blob, row in world.arrive().items()} == runs
     told = {"places": PLAIN["places"] | {"title": "Places", "owners": ["team:x"]}}
     with project(world.home / "told", told) as folder:
         world.change(folder)
         found = world.arrive()
-    assert {blob: row["attempts"] for blob, row in found.items()} == attempts
+    assert {blob: row["run_id"] for blob, row in found.items()} == runs
     known = {"places": PLAIN["places"] | {"source_crs": "EPSG:31467"}}
     with project(world.home / "known", known) as folder:
         world.change(folder)
         rows = world.arrive()
     assert statuses(rows) == {"a": "accepted", "b": "rejected"}
-    assert [row["attempts"] for row in rows.values()] == [2, 2]
+    assert not {row["run_id"] for row in rows.values()} & {*runs.values()}
+    assert [row["attempts"] for row in rows.values()] == [1, 1], "since the verdict"
 
 
 def test_a_full_disk_is_tried_four_times_then_left_to_the_recovery(world):

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from geo_resources import ledger
+from geo_resources.integrity import make_again
 from geo_resources.ledger import Fault
+from geo_resources.ledger_recovery import MOST_ATTEMPTS
 from tests.integration.ledger_world import NOW, World
 
 pytestmark = pytest.mark.integration
@@ -117,3 +119,48 @@ def test_the_recovery_takes_only_what_is_due(world):
     world.transact(ledger.fail, never, NO_CRS, None)
     assert world.transact(ledger.requeue_due) == 1
     assert [*world.statuses().values()] == ["pending", "failed", "failed"]
+
+
+# Attempts
+
+
+def killed(world: World, name: str, run: str) -> int:
+    """A run dies with the file; how many attempts there were."""
+    (row,) = world.claim(name, run=run)
+    world.transact(ledger.release, [run])
+    return row.attempts
+
+
+def test_a_file_made_in_many_runs_has_as_many_attempts_as_a_new_one(world):
+    world.see({"a.tif": "1"})
+    for number in range(2 * MOST_ATTEMPTS):
+        (row,) = world.claim("a.tif", run=f"backfill {number}")
+        assert row.attempts == 1
+        world.accept(row)
+        if number % 2:  # as when a new sidecar has come
+            assert world.transact(make_again, "bronze", "a.tif") == 1
+    deaths = [killed(world, "a.tif", f"dead {n}") for n in range(MOST_ATTEMPTS)]
+    assert deaths == [1, 2, 3, 4, 5]
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["code"]) == ("failed", "RUN_DIED")
+    assert world.transact(ledger.retry) == 1
+    assert killed(world, "a.tif", "one more") == MOST_ATTEMPTS + 1
+    assert world.rows()["a.tif@1"]["status"] == "failed"
+
+
+def test_faults_and_deaths_are_counted_together_until_there_is_a_verdict(world):
+    world.see({"a.tif": "1"})
+    assert killed(world, "a.tif", "one") == 1
+    (row,) = world.claim("a.tif", run="two")
+    world.fail(row, NOW)
+    world.transact(ledger.requeue_due)
+    (row,) = world.claim("a.tif", run="three")
+    world.transact(ledger.return_to_pending, row)
+    (row,) = world.claim("a.tif", run="four", contract="old")
+    (row,) = world.claim("a.tif", run="four", contract="old")  # its step, once more
+    assert row.attempts == MOST_ATTEMPTS
+    world.transact(ledger.reject, row, NO_CRS)
+    assert world.rows()["a.tif@1"]["attempts"] == MOST_ATTEMPTS
+    assert world.transact(ledger.requeue_changed, {"rasters": "new"}) == 1
+    assert killed(world, "a.tif", "five") == 1
+    assert world.pending() == ["a.tif@1"]
