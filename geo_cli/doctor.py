@@ -5,6 +5,7 @@ import psycopg
 from geo_cli.breaker_checks import check_breakers
 from geo_cli.daemon import dagster_url, heartbeat_age_seconds, is_daemon_running
 from geo_cli.database_checks import check_database, check_production
+from geo_cli.deletion_checks import check_deletions
 from geo_cli.findings import Finding
 from geo_cli.machine_checks import check_machine
 from geo_cli.messages_checks import check_messages
@@ -23,6 +24,7 @@ def examine(settings: Settings) -> list[Finding]:
         check_pooler(settings),
         check_daemon(settings),
         *check_messages(settings),
+        *check_deletions(settings),
         *check_breakers(settings),
     ]
 

@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 import obstore
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 from azure.storage.blob import BlobProperties, BlobServiceClient
 from obstore.exceptions import (
     AlreadyExistsError,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 SDK_API_VERSION = "2024-08-04"  # the SDK's own is newer than what Azurite takes
 SDK_PAGE_LIMIT = 5000  # the service gives no more at once
 CLOCK_TIMEOUT_SECONDS = 10
+HELD_STATUSES = {403, 409, 412}  # refused; legal hold, immutability policy; lease
 SAFE_IN_HREF = "/~@!$&'()*+,;=:"  # RFC 3986, pchar and slash
 RETRIES: "RetryConfig" = {  # the batch tries again by itself, later and longer
     "max_retries": 4,
@@ -149,6 +154,17 @@ class AzureBlobs:
             client.delete_blob(delete_snapshots="include")
         except ResourceNotFoundError:
             return
+
+    def discard(self, container: str, name: str) -> str | None:
+        """Delete the blob; if the service refuses that for its sake, what it says."""
+        try:
+            self.delete(container, name)
+        except HttpResponseError as error:
+            if error.status_code not in HELD_STATUSES:
+                raise
+            code = getattr(error, "error_code", None)  # an enum, or what it knows not
+            return f"{error.status_code} {getattr(code, 'value', code or error.reason)}"
+        return None
 
     def delete_folder(self, container: str, folder: str) -> int:
         """Delete the blobs below `folder` one by one, some at a time."""

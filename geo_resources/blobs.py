@@ -132,6 +132,10 @@ class Blobs(Protocol):
         """Delete the blob, if there is one."""
         ...
 
+    def discard(self, container: str, name: str) -> str | None:
+        """As `delete`; if this blob, alone, may not be deleted: why."""
+        ...
+
     def delete_folder(self, container: str, folder: str) -> int:
         """Delete all below `folder`; returns how many blobs there were."""
         ...

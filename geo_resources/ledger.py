@@ -84,11 +84,14 @@ from geo_resources.ledger_sidecars import (
 )
 from geo_resources.ledger_withdrawals import (
     Deleted,
+    HeldBlob,
     Withdrawal,
     deletions_done,
     deletions_due,
     give_up_deleted,
+    held_blobs,
     plan_withdrawal,
+    put_off_deletions,
     unpublish,
 )
 
@@ -99,6 +102,7 @@ __all__ = [
     "Deleted",
     "Fault",
     "First",
+    "HeldBlob",
     "KnownFile",
     "LedgerRow",
     "Observed",
@@ -123,6 +127,7 @@ __all__ = [
     "find_sidecars",
     "forget_request",
     "give_up_deleted",
+    "held_blobs",
     "intend",
     "known_file",
     "lock_files",
@@ -134,6 +139,7 @@ __all__ = [
     "observe",
     "observe_some",
     "plan_withdrawal",
+    "put_off_deletions",
     "rehome",
     "reject",
     "release",

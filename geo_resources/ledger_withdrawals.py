@@ -4,13 +4,16 @@ Blobs are deleted only after the commit, from `ops.deletions`: a kill in between
 a note, never a published item without its file.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from geo_resources.ledger_rows import ClaimHeldError, Product, Status, jsonb
+from geo_resources.ledger_rows import ClaimHeldError, Product, Status, jsonb, text_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
+
+PUT_OFF = timedelta(hours=1)  # until a blob that could not be deleted is tried again
 
 
 def give_up(
@@ -234,8 +237,8 @@ def deletions_due(connection: "Connection", limit: int) -> list[str]:
     """Blobs to delete now, in this transaction, before `deletions_done`.
 
     Those that a row owns, or whose source a run is at work on or is a giant with open
-    tiles, are left out; runs that begin wait for the end of this transaction: take few
-    at a time.
+    tiles, are left out, and those that were put off; runs that begin wait for the end
+    of this transaction: take few at a time.
     """
     locked = [row[0] for row in connection.execute(_LOCK_DELETIONS, [limit])]
     # A second statement, because it sees what was committed before the locks were had.
@@ -244,7 +247,8 @@ def deletions_due(connection: "Connection", limit: int) -> list[str]:
 
 _LOCK_DELETIONS = """
 SELECT d.href FROM ops.deletions AS d
-WHERE NOT EXISTS (SELECT FROM ops.product_owners AS o WHERE o.digest = d.digest)
+WHERE (d.retry_after IS NULL OR d.retry_after <= now())
+    AND NOT EXISTS (SELECT FROM ops.product_owners AS o WHERE o.digest = d.digest)
     AND NOT EXISTS (
         SELECT FROM ops.ledger AS l
         WHERE l.container = d.container AND ops.digest(l.blob) = ops.digest(d.blob)
@@ -287,3 +291,34 @@ def deletions_done(connection: "Connection", hrefs: Collection[str]) -> int:
     """Forget blobs that are deleted; returns how many."""
     query = "DELETE FROM ops.deletions WHERE href = ANY(%s)"
     return connection.execute(query, [[*hrefs]]).rowcount
+
+
+def put_off_deletions(connection: "Connection", faults: Mapping[str, str]) -> int:
+    """Let blobs wait that could not be deleted, and note why; returns how many do."""
+    bound = [PUT_OFF, [*faults], [text_of(fault) for fault in faults.values()]]
+    return connection.execute(_PUT_OFF, bound).rowcount
+
+
+_PUT_OFF = """
+UPDATE ops.deletions AS d SET fault = f.fault, retry_after = now() + %s
+FROM unnest(%s::text[], %s::text[]) AS f (href, fault)
+WHERE d.digest = ops.digest(f.href)
+"""
+
+
+class HeldBlob(NamedTuple):
+    """A blob that nobody owns and that could not be deleted."""
+
+    href: str
+    fault: str
+
+
+def held_blobs(connection: "Connection") -> list[HeldBlob]:
+    """What waits in `ops.deletions` because it could not be deleted, oldest first."""
+    return [HeldBlob(*row) for row in connection.execute(_HELD)]
+
+
+_HELD = """
+SELECT href, fault FROM ops.deletions
+WHERE fault IS NOT NULL ORDER BY requested_at, digest
+"""

@@ -115,6 +115,14 @@ class LocalBlobs:
             return
         drop_abandoned_parts(path)
 
+    def discard(self, container: str, name: str) -> str | None:
+        """Delete the file; if it is none, or may not be deleted: why."""
+        try:
+            self.delete(container, name)
+        except (IsADirectoryError, PermissionError) as error:
+            return str(error)
+        return None
+
     def delete_folder(self, container: str, folder: str) -> int:
         """Delete the folder and all in it, half-done uploads too."""
         path = self._path(container, folder.removesuffix("/"))

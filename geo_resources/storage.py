@@ -233,6 +233,22 @@ class Storage(dg.ConfigurableResource):
         for name in names:
             self.blobs.delete(container, name)
 
+    def delete_hrefs(self, hrefs: Iterable[str]) -> dict[str, str]:
+        """Delete what `href` named; those that could not be, and why.
+
+        A lease, a legal hold, an href of another storage: what is the fault of one blob
+        keeps no other. What is not passes through.
+        """
+        held: dict[str, str] = {}
+        for href in hrefs:
+            try:
+                fault = self.blobs.discard(*self.parse_href(href))
+            except ValueError as error:  # of another storage
+                fault = str(error)
+            if fault is not None:
+                held[href] = fault
+        return held
+
     def delete_prefix(self, container: str, prefix: str) -> int:
         """Delete everything below a folder; returns how many blobs there were.
 

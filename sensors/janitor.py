@@ -113,6 +113,7 @@ def sweep(  # noqa: PLR0913, PLR0917
     Every part is done whatever happens to the others: storage that is down keeps no
     file claimed, a lock on a table keeps no scratch. The last error is raised then.
     """
+    held: dict[str, str] = {}
     parts: dict[str, Callable[[], int]] = {
         "dead runs ended": lambda: len(fail_dead_runs(instance)),
         "files of dead runs released": lambda: release(instance, database),
@@ -124,7 +125,8 @@ def sweep(  # noqa: PLR0913, PLR0917
         "scratch folders swept": lambda: sweep_scratch(instance, scratch),
         "staging tables dropped": lambda: drop_staging(database),
         "deleted files unpublished": lambda: unpublish_deleted(database, unpublishing),
-        "replaced products deleted": lambda: delete_replaced(storage, database),
+        "replaced products deleted": lambda: delete_replaced(storage, database, held),
+        "products that could not be deleted": lambda: len(held),
     }
     found: Counts = {}
 
@@ -212,12 +214,21 @@ def unpublish_deleted(database: Database, datasets: Collection[str]) -> int:
     return len(gone)
 
 
-def delete_replaced(storage: Storage, database: Database) -> int:
-    """Delete the blobs that no accepted row owns any more; returns how many."""
+def delete_replaced(
+    storage: Storage, database: Database, held: dict[str, str] | None = None
+) -> int:
+    """Delete the blobs that no accepted row owns any more; returns how many.
+
+    Args:
+        storage: where they lie.
+        database: where they are noted.
+        held: takes those that could not be deleted, and why; they are put off.
+    """
     with database.transaction() as connection:
         hrefs = ledger.deletions_due(connection, MOST_PER_TICK)
-        for href in hrefs:
-            container, name = storage.parse_href(href)
-            storage.delete(container, [name])
-        ledger.deletions_done(connection, hrefs)
-    return len(hrefs)
+        faults = storage.delete_hrefs(hrefs)
+        ledger.put_off_deletions(connection, faults)
+        deleted = ledger.deletions_done(connection, [*{*hrefs} - {*faults}])
+    if held is not None:
+        held.update(faults)
+    return deleted

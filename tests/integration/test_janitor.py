@@ -10,6 +10,7 @@ from typing import cast
 import dagster as dg
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from geo_assets.liveness import (
     BORN_WITHIN_SECONDS,
@@ -21,9 +22,14 @@ from geo_assets.liveness import (
     is_over,
 )
 from geo_assets.liveness import worker_tag as tag_of_this_process
+from geo_cli.deletion_checks import check_deletions
 from geo_resources import ledger, ledger_recovery
+from geo_resources.blobs import MissingContainerError
+from geo_resources.ledger_withdrawals import PUT_OFF
 from geo_resources.scratch import Scratch
+from geo_resources.settings import Settings
 from geo_resources.storage import Storage
+from sensors import janitor
 from sensors.janitor import (
     JANITOR,
     REPORT_EVERY,
@@ -33,6 +39,7 @@ from sensors.janitor import (
 )
 from tests.integration.ledger_world import NOW, products_of
 from tests.integration.retention_world import opened
+from tests.integration.storage_world import listed
 
 NOBODY = f"{socket.gethostname()}:{2**22 + 1}:0.00"
 RANGE = {"dagster/asset_partition_range_start": "a"}
@@ -212,19 +219,81 @@ def test_a_sweep_that_finds_something_says_so_at_once(world, storage, scratch):
     found, _ = tick(world, storage, scratch, cursor)
     (event,) = found.asset_events
     assert event.metadata["failed files due again"].value == 1
-    assert len(event.metadata) == 11
+    assert len(event.metadata) == 12
+
+
+def note_deletions(world, *hrefs):
+    """As they are due, the first first."""
+    for href in hrefs:
+        world.query(
+            "INSERT INTO ops.deletions (href, container, blob, reason, requested_at) "
+            "VALUES (%s, 'bronze', 'gone.tif', 'test', clock_timestamp()) RETURNING 1",
+            href,
+        )
+
+
+@pytest.fixture
+def in_azure(azure_storage, container, monkeypatch):
+    """Three blobs, of which two are deleted in one sweep."""
+    monkeypatch.setattr(janitor, "MOST_PER_TICK", 2)
+    for name in "abc":
+        azure_storage.put_bytes(container, name, b"x")
+    return azure_storage
+
+
+def doctor(database_url):
+    (finding,) = check_deletions(Settings(database_url=SecretStr(database_url)))
+    return finding.ok, finding.found
+
+
+def test_products_that_cannot_be_deleted_are_put_off_and_keep_no_others(  # noqa: PLR0913, PLR0917
+    world, in_azure, container, sdk, scratch, database_url
+):
+    leased, *others = (in_azure.href(container, name) for name in "abc")
+    lease = sdk.get_blob_client(container, "a").acquire_lease()
+    note_deletions(world, leased, "file:///mnt/former/silver/d.tif", *others)
+
+    def swept():
+        found = sweep(world.instance, in_azure, world.database, scratch, [])
+        return [*found.values()][-2:]
+
+    assert swept() == [0, 2]
+    assert swept() == [2, 0]
+    assert swept() == [0, 0], "not at each tick"
+    assert listed(in_azure, container) == ["a"]
+    first, second = world.transact(ledger.held_blobs)
+    assert (first.href, first.fault) == (leased, "412 LeaseIdMissing")
+    assert "az://" in second.fault
+    said = f"2 held, first: {leased}: 412 LeaseIdMissing"
+    assert doctor(database_url) == (False, said)
+    lease.release()
+    hour = "UPDATE ops.deletions SET retry_after = retry_after - %s RETURNING 1"
+    world.query(hour, PUT_OFF)
+    assert swept() == [1, 1]
+    assert listed(in_azure, container) == []
+    world.query("DELETE FROM ops.deletions RETURNING 1")
+    assert doctor(database_url) == (True, "nothing is held back")
+
+
+def test_a_folder_in_the_place_of_a_product_keeps_no_other(world, storage, tmp_path):
+    (tmp_path / "storage" / "silver" / "a.tif").mkdir()
+    storage.put_bytes("silver", "b.tif", b"x")
+    hrefs = [storage.href("silver", name) for name in ("a.tif", "b.tif")]
+    note_deletions(world, *hrefs)
+    held = {}
+    assert janitor.delete_replaced(storage, world.database, held) == 1
+    assert held.keys() == world.deletions() == {hrefs[0]}
+    assert not storage.exists("silver", "b.tif")
 
 
 def test_storage_that_is_down_keeps_no_file_claimed(world, scratch, tmp_path):
     run_id = begin_run(world, **{WORKER_TAG: NOBODY})
-    world.make("old")
-    world.see({"old": "2", "b": "1"})
-    (row,) = world.claim("old")
-    world.accept(row, "analysis")
+    world.see({"b": "1"})
     world.claim("b", run=run_id)
     (tmp_path / "scratch" / run_id).mkdir(parents=True)
     nowhere = Storage(url=(tmp_path / "not there").as_uri())
-    with pytest.raises((OSError, ValueError)):
+    note_deletions(world, f"{nowhere.url}/silver/old.tif")
+    with pytest.raises(MissingContainerError):
         sweep(world.instance, nowhere, world.database, scratch, [])
     assert world.pending() == ["b@1"]
     assert scratch.runs() == set()
