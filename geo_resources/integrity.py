@@ -8,6 +8,8 @@ stays flat.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, LiteralString, NamedTuple, get_args
 
+from geo_resources.ledger_withdrawals import HAS_SUCCESSOR
+
 if TYPE_CHECKING:
     from psycopg import Connection
 
@@ -101,14 +103,22 @@ WHERE p ? 'href' AND l.status <> 'running'
 ORDER BY 4 LIMIT %(most)s
 """
 
-_CHANGED_SIZE = """
+_CHANGED_SIZE = f"""
 SELECT l.dataset, l.container, l.blob, s.href,
     s.bytes || ' bytes instead of ' || (p ->> 'bytes')
 FROM ops.ledger AS l CROSS JOIN jsonb_array_elements(l.products) AS p
 JOIN pg_temp.stored AS s ON s.href = p ->> 'href'
-WHERE l.status <> 'running' AND p ? 'bytes' AND (p ->> 'bytes')::bigint <> s.bytes
+WHERE l.status <> 'running' AND l.overwritten_by IS NULL
+    AND p ? 'bytes' AND (p ->> 'bytes')::bigint <> s.bytes
+UNION ALL
+SELECT l.dataset, l.container, l.blob, (
+        SELECT min(p ->> 'href') FROM jsonb_array_elements(l.products) AS p
+    ), 'version ' || l.overwritten_by || ' was written over it, and not accepted'
+FROM ops.ledger AS l
+WHERE l.overwritten_by IS NOT NULL AND l.products <> '[]' AND l.status <> 'running'
+    AND NOT EXISTS ({HAS_SUCCESSOR})
 ORDER BY 4 LIMIT %(most)s
-"""
+"""  # noqa: S608 - of literals
 
 _DEAD_HREF = """
 SELECT l.dataset, l.container, l.blob, asset ->> 'href',
@@ -205,7 +215,8 @@ FROM ops.product_owners AS o
 JOIN ops.ledger AS l ON l.id = o.ledger_id
 JOIN pgstac.items AS i ON o.digest = ops.digest('item:' || i.collection || '/' || i.id)
 CROSS JOIN jsonb_each(i.content -> 'assets') AS each (name, asset)
-WHERE l.status <> 'running' AND asset ? 'file:checksum' AND EXISTS (
+WHERE l.status <> 'running' AND l.overwritten_by IS NULL
+    AND asset ? 'file:checksum' AND EXISTS (
         SELECT FROM ops.product_owners AS owned
         WHERE owned.digest = ops.digest(asset ->> 'href')
     )

@@ -9,13 +9,15 @@ memory stays flat and one transaction sees the whole. States that follow:
   place; one that is accepted stays so, and owns what is published, until the new one
   is accepted; one that runs is left to its run; any other is `gone`;
 - not listed: `gone`, whatever it was (but for a running one); products stay;
-- `gone` and listed again: `accepted` if its products still stand, else as if new.
+- `gone` and listed again: `accepted` if its products still stand, else as if new;
+- back, but another version wrote over its products: waits, to be made again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, LiteralString
 
+from geo_resources.ledger_recovery import requeue_overwritten
 from geo_resources.ledger_routes import copy_pages, copy_routes, pages_of
 from geo_resources.ledger_rows import ListedBlob, Observed, Route
 from geo_resources.ledger_withdrawals import reopen_duplicates
@@ -113,6 +115,7 @@ def _compare(
     changed = connection.execute(_CHANGE, bound).rowcount
     gone += _counts(connection, _REPLACE, bound)[0]
     returned = connection.execute(_RETURN, bound).rowcount
+    requeue_overwritten(connection, str(bound["container"]))
     copy_routes(connection, pages_of(connection, _UNSEEN, bound), route)
     new, again = _counts(connection, _ARRIVE, bound)
     reopen_duplicates(connection)

@@ -82,15 +82,25 @@ def intend(connection: "Connection", row: LedgerRow, hrefs: Sequence[str]) -> No
     """Note blobs that are about to be written for a version; commit before writing.
 
     What `accept` does not then name is deleted once no run is at work on the source: a
-    kill leaves no orphan.
+    kill leaves no orphan. An earlier version that owns one of them is not whole from
+    now on: it is made again when it returns, and found by `integrity` if this one comes
+    to nothing.
     """
-    _write(connection, row, _TOUCH)
+    earlier = _hold(connection, row)
+    connection.execute(
+        _OVERWRITE, {"etag": row.etag, "ids": earlier, "hrefs": [*hrefs]}
+    )
     connection.execute(_INTEND, [row.container, row.blob, [*hrefs]])
 
 
-_TOUCH = """
-UPDATE ops.ledger SET status = 'running'
-WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
+_OVERWRITE = """
+UPDATE ops.ledger AS l SET
+    overwritten_by = %(etag)s, facts = facts - 'versions',
+    message = 'version ' || %(etag)s || ' is written over it'
+WHERE l.id = ANY(%(ids)s) AND EXISTS (
+    SELECT FROM ops.product_owners AS o
+    WHERE o.ledger_id = l.id AND o.uri = ANY(%(hrefs)s)
+)
 """
 
 _INTEND = """
@@ -132,7 +142,7 @@ def accept(
 _REPLACED = """
 UPDATE ops.ledger SET
     status = 'gone', present = false, products = '[]', code = NULL,
-    message = %(reason)s, run_key = NULL, retry_after = NULL
+    overwritten_by = NULL, message = %(reason)s, run_key = NULL, retry_after = NULL
 WHERE id = ANY(%(ids)s)
 """
 
@@ -142,7 +152,7 @@ UPDATE ops.ledger SET
     rows_read = %(rows_read)s, rows_loaded = %(rows_loaded)s,
     rows_rejected = %(rows_rejected)s, layers = %(layers)s,
     finished = greatest(now(), started), retry_after = NULL, told = false,
-    judged = true,
+    judged = true, overwritten_by = NULL,
     code = NULL, message = NULL, evidence = NULL, suggested_action = NULL
 WHERE id = %(id)s AND run_id = %(run_id)s AND status = 'running'
 """

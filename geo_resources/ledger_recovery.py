@@ -124,6 +124,27 @@ WHERE id IN (
 """
 
 
+def requeue_overwritten(connection: "Connection", container: str) -> int:
+    """Let accepted files wait again that are back, but written over; how many do.
+
+    Another version of theirs began to take their products' place, and was not accepted.
+    """
+    return connection.execute(_REQUEUE_OVERWRITTEN, [container]).rowcount
+
+
+_REQUEUE_OVERWRITTEN = """
+UPDATE ops.ledger SET
+    status = 'pending', run_key = NULL, requested_at = NULL, retry_after = NULL,
+    message = 'made again: version ' || overwritten_by || ' was written over it'
+WHERE id IN (
+    SELECT id FROM ops.ledger
+    WHERE container = %s AND overwritten_by IS NOT NULL
+        AND present AND status = 'accepted'
+    ORDER BY id FOR UPDATE
+)
+"""
+
+
 def requeue_changed(connection: "Connection", digests: Mapping[str, str]) -> int:
     """Let rejected files wait again whose dataset has another contract; how many do.
 

@@ -6,7 +6,7 @@ a note, never a published item without its file.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, LiteralString, NamedTuple
 
 from geo_resources.ledger_rows import ClaimHeldError, Product, Status, jsonb, text_of
 
@@ -196,7 +196,8 @@ def give_up_deleted(
     return deleted
 
 
-_IS_REPLACED = """
+# Of a version l: another one of its blob may still come to take its place.
+HAS_SUCCESSOR: LiteralString = """
     SELECT FROM ops.ledger AS other
     WHERE other.container = l.container
         AND ops.digest(other.blob) = ops.digest(l.blob) AND other.id <> l.id
@@ -210,7 +211,7 @@ _LOCK_DELETED = f"""
 WITH deleted AS (
     SELECT l.container, ops.digest(l.blob) AS digest FROM ops.ledger AS l
     WHERE l.dataset = ANY(%(datasets)s) AND l.status = 'gone' AND l.products <> '[]'
-        AND NOT EXISTS ({_IS_REPLACED})
+        AND NOT EXISTS ({HAS_SUCCESSOR})
     ORDER BY l.id LIMIT %(limit)s
 )
 SELECT l.id FROM ops.ledger AS l
@@ -221,7 +222,7 @@ ORDER BY l.id FOR UPDATE
 _DELETED = f"""
 SELECT l.id, l.container, l.blob, l.products FROM ops.ledger AS l
 WHERE l.id = ANY(%(ids)s) AND l.dataset = ANY(%(datasets)s)
-    AND l.status = 'gone' AND l.products <> '[]' AND NOT EXISTS ({_IS_REPLACED})
+    AND l.status = 'gone' AND l.products <> '[]' AND NOT EXISTS ({HAS_SUCCESSOR})
 ORDER BY l.id
 """  # noqa: S608 - of literals
 

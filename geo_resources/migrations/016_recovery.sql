@@ -1,4 +1,5 @@
--- What was brought to an end counts its attempts anew; what cannot be deleted waits.
+-- What was judged counts its attempts anew; what cannot be deleted waits; what another
+-- version wrote over is known.
 
 -- A file may be made anew for years: only attempts since its last verdict say that it
 -- may be what kills its runs. Of rows as they are, what is open counts on.
@@ -15,3 +16,12 @@ ALTER TABLE ops.deletions
 COMMENT ON COLUMN ops.deletions.fault IS
     'Why the blob could not be deleted: a lease, a legal hold, a storage that was. Not '
     'tried again before retry_after.';
+
+-- A changed file's products take the names of those before, one after the other, before
+-- they are accepted. If that comes to nothing, the version before must not pass for whole.
+ALTER TABLE ops.ledger ADD COLUMN overwritten_by text;
+COMMENT ON COLUMN ops.ledger.overwritten_by IS
+    'Etag of a version that began to write over these products, until one of the two is '
+    'accepted.';
+CREATE INDEX ledger_overwritten ON ops.ledger (container)
+    WHERE overwritten_by IS NOT NULL;

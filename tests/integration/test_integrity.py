@@ -1,5 +1,8 @@
 """geo_assets.integrity: what can be broken is found, and mended on demand."""
 
+import os
+from datetime import UTC, datetime
+
 import dagster as dg
 import geopandas as gpd
 import pyogrio
@@ -8,9 +11,11 @@ import shapely
 from psycopg.types.json import Jsonb
 
 from geo_assets.integrity import INTEGRITY, audit, repair
+from geo_resources import ledger
 from geo_resources.integrity import KINDS
 from sensors.janitor import delete_replaced
 from sensors.outcomes import integrity_broken
+from tests.e2e.platform import write_raster
 from tests.integration.raster_world import inboxes
 
 pytestmark = pytest.mark.integration
@@ -27,6 +32,7 @@ COPY_TABLE = """
 INSERT INTO ops.tables
 SELECT (jsonb_populate_record(t, %s)).* FROM ops.tables AS t WHERE blob = %s
 """
+TORN = ("silver", "rasters/torn/analysis.tif")
 NAMES = ["missing", "resized", "tampered", "dead", "itemless", "fine"]
 
 
@@ -130,6 +136,35 @@ def test_a_repair_makes_good_what_can_be_made_good(world):
     assert not world.ask("SELECT FROM ops.tables WHERE table_name = 'ownerless'")
     checks = world.ask_checks(dg.AssetKey(["rasters", "cog_analysis"]), "tampered.tif")
     assert checks == {"cog_valid": True, "pixels_identical": True}
+
+
+def test_what_a_version_wrote_over_that_failed_is_found_and_made_again(world):
+    first, tier = world.bronze / "torn.tif", world.silver / "rasters/torn/analysis.tif"
+    world.put("torn.tif")
+    assert world.arrive()["torn.tif"]["status"] == "accepted"
+    source, made, moment = first.read_bytes(), tier.read_bytes(), first.stat().st_mtime
+    write_raster(first, seed=99, size=64)
+    world.settle("torn.tif", 30)
+    world.tick()
+    with world.database.transaction() as connection:
+        now = datetime.now(UTC)
+        (row,) = ledger.claim(connection, "rasters", ["torn.tif"], "killed", now)
+        ledger.intend(connection, row, [world.resources["storage"].href(*TORN)])
+    tier.write_bytes(made[:-1] + bytes([made[-1] ^ 1]))  # as large as before
+    assert look(world) == [], "a run is at work on it"
+    with world.database.transaction() as connection:
+        ledger.fail(connection, row, ledger.Fault("BUG", "killed"))
+    ((finding, done),) = repair(world.database, look(world, share=0))
+    assert (finding.kind, finding.blob, done) == ("changed_bytes", "torn.tif", False)
+    assert row.etag in finding.found
+    first.write_bytes(source)
+    os.utime(first, (moment, moment))
+    world.arrive()
+    look_up = "SELECT status, etag FROM ops.ledger WHERE blob = 'torn.tif' AND present"
+    ((status, etag),) = (one.values() for one in world.ask(look_up))
+    assert (status, etag != row.etag) == ("accepted", True)
+    assert tier.read_bytes() == made
+    assert look(world) == []
 
 
 def test_what_a_source_that_is_gone_has_lost_cannot_be_mended(world):

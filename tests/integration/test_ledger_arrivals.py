@@ -80,6 +80,51 @@ def test_a_returning_blob_whose_products_stand_is_accepted(world):
     assert world.statuses() == {"a.tif@1": "accepted"}
 
 
+def written_over(world, *tiers):
+    """a.tif was made; a run of its new version is about to write these tiers."""
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    (new,) = world.claim("a.tif", run="new")
+    hrefs = [one["href"] for one in products_of("a.tif", *tiers)[:-1]]
+    world.transact(ledger.intend, new, hrefs)
+    return new
+
+
+def test_a_returning_blob_that_was_written_over_is_made_again(world):
+    world.fail(written_over(world, "archive", "analysis"))
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["overwritten_by"]) == ("accepted", "2")
+    world.see({"a.tif": "1"})
+    assert world.statuses() == {"a.tif@1": "pending", "a.tif@2": "gone"}
+    assert set(world.owners().values()) == {row["id"]}, "published meanwhile"
+    world.accept(world.claim("a.tif", run="again")[0])
+    assert world.rows()["a.tif@1"]["overwritten_by"] is None
+    world.see({})
+    world.see({"a.tif": "1"})
+    assert world.statuses()["a.tif@1"] == "accepted"
+
+
+def test_a_blob_that_was_written_over_and_deleted_is_made_again_if_it_returns(world):
+    new = written_over(world)
+    world.transact(ledger.release, [new.run_id])
+    world.see({})
+    assert {*world.statuses().values()} == {"gone"}
+    world.see({"a.tif": "1"})
+    assert world.pending() == ["a.tif@1"]
+
+
+def test_a_returning_blob_is_whole_when_nothing_of_its_was_written(world):
+    world.fail(written_over(world, "archive"))
+    world.see({"a.tif": "1"})
+    assert world.statuses() == {"a.tif@1": "accepted", "a.tif@2": "gone"}
+
+
+def test_what_was_written_over_is_nobodys_fault_once_the_new_version_is_there(world):
+    world.accept(written_over(world))
+    assert {row["overwritten_by"] for row in world.rows().values()} == {None}
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "accepted"}
+
+
 def test_a_returning_blob_without_products_is_as_new(world):
     world.see({"a.tif": "1"})
     world.reject(world.claim("a.tif")[0])
