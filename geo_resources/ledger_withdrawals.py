@@ -137,16 +137,27 @@ def unpublish(
     container: str,
     blob: str,
     reason: str = "unpublished by hand",
+    *,
+    but_waiting: bool = False,
 ) -> Withdrawal:
     """Take back all that was made of a blob; it is `ignored` until `retry` or changed.
 
     The caller removes items and tables in the same transaction. Duplicates of it are
     looked at themselves.
 
+    Args:
+        connection: in a transaction.
+        container: of the blob.
+        blob: its name.
+        reason: said in the ledger.
+        but_waiting: leave a version alone that owns nothing: a new one takes its turn.
+
     Raises:
         ClaimHeldError: a run is at work on the blob.
     """
     published = _published(connection, container, blob)
+    if but_waiting:
+        published = [row for row in published if row.products]
     ids = [row.id for row in published]
     give_up(connection, ids, reason)
     connection.execute(_UNPUBLISH, {"ids": ids, "reason": reason})

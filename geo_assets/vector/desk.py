@@ -278,7 +278,7 @@ class VectorDesk:
     ) -> None:
         """Take back what a file made, but for the tables that this one takes over."""
         reason = f"geo.{table} now is {one.row.blob}"
-        taken = ledger.unpublish(connection, lost.container, lost.blob, reason)
+        taken = ledger.unpublish(connection, *lost, reason, but_waiting=True)
         kept = {f"geo.{made.spec.name}" for made in one.result.publications}
         given_up = [p for p in taken.products if p.get("table") not in kept]
         withdraw(connection, lost, given_up)

@@ -121,6 +121,18 @@ def test_unpublish_takes_every_version_back(world):
     assert world.owners() == {}
 
 
+def test_a_file_that_gives_way_to_another_keeps_its_new_version_waiting(world):
+    world.make("a.tif")
+    world.see({"a.tif": "2"})
+    give_way = {"but_waiting": True}
+    taken = world.transact(ledger.unpublish, "bronze", "a.tif", "b.tif", **give_way)
+    assert taken.products == products_of("a.tif")
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "pending"}
+    world.accept(world.claim("a.tif")[0])
+    world.transact(ledger.unpublish, "bronze", "a.tif", "b.tif", **give_way)
+    assert world.statuses() == {"a.tif@1": "gone", "a.tif@2": "ignored"}
+
+
 def test_unpublish_leaves_a_blob_alone_that_nobody_claims(world):
     world.see({"a.txt": "1"})
     before = world.rows()
