@@ -73,12 +73,20 @@ WHERE status = 'pending' AND run_key IS NULL AND present
 GROUP BY container
 """
 
+# What was made of a blob stands, though nobody claims it any more.
+_OWNS = "(r.dataset IS NULL AND l.products <> '[]')"
 # What is said of a sidecar that was read (see `ledger_sidecars`) stays said.
-_REROUTE = """
+_REROUTE: LiteralString = f"""
 UPDATE ops.ledger AS l SET
-    dataset = r.dataset,
-    partition_key = r.partition_key,
-    status = CASE WHEN r.dataset IS NULL THEN 'ignored' ELSE 'pending' END,
+    dataset = CASE WHEN {_OWNS} THEN l.dataset ELSE r.dataset END,
+    partition_key = CASE WHEN {_OWNS} THEN l.partition_key ELSE r.partition_key END,
+    status = CASE
+        WHEN {_OWNS} THEN 'accepted'
+        WHEN r.dataset IS NULL THEN 'ignored'
+        ELSE 'pending'
+    END,
+    finished = CASE WHEN {_OWNS} THEN coalesce(l.finished, now()) ELSE l.finished END,
+    code = CASE WHEN NOT {_OWNS} THEN l.code END,
     message = r.reason, evidence = NULL
 FROM pg_temp.routes AS r
 WHERE r.blob = l.blob AND l.container = %(container)s AND l.present AND (
@@ -87,7 +95,7 @@ WHERE r.blob = l.blob AND l.container = %(container)s AND l.present AND (
 ) AND (l.dataset, l.partition_key, CASE l.status WHEN 'ignored' THEN l.message END)
     IS DISTINCT FROM (r.dataset, r.partition_key, r.reason)
     AND NOT (r.dataset IS NULL AND coalesce(l.evidence ? 'read_with', false))
-"""
+"""  # noqa: S608 - of literals
 
 
 def copy_routes(

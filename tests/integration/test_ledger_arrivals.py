@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from geo_resources import ledger
+from geo_resources.integrity import make_again
 from tests.integration.ledger_world import (
     NOW,
     Blob,
@@ -249,3 +250,20 @@ def test_files_that_wait_for_a_former_dataset_find_another_or_nobody(world):
     assert waiting["partition_key"] == "key of a.tif"
     assert rows["b.tif@1"]["dataset"] == "rasters"  # what it is owned by
     assert world.transact(ledger.rehome, ["new"], route) == 0
+
+
+def test_what_a_former_dataset_made_stands_when_nobody_claims_its_file(world):
+    made = world.make("a.tif")
+    assert world.transact(make_again, "bronze", "a.tif")
+    assert world.statuses() == {"a.tif@1": "pending"}
+
+    def nobody(_container, _blob):
+        return Route(None, None, "nobody's")
+
+    assert world.transact(ledger.rehome, ["new"], nobody) == 1
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["dataset"], row["message"]) == (
+        "accepted", "rasters", "nobody's",
+    )  # fmt: skip
+    assert set(world.owners().values()) == {made.id}
+    assert world.transact(ledger.rehome, ["new"], nobody) == 0
