@@ -72,7 +72,8 @@ def spare_keys(
     long_ago = days_before(now, policy.gone_days)
     with database.transaction() as connection:
         gone = ledger_history.keys_of_gone(connection, dataset, free, long_ago)
-        left = [key for key in free if key not in set(gone)]
+        past = {*gone}
+        left = [key for key in free if key not in past]
         count = len(keys) - len(gone)
         finished: list[str] = []
         if count > policy.live_keys:

@@ -1,6 +1,7 @@
 """What is old goes; what a partition's state or a product rests on stays."""
 
 import threading
+import time
 
 import dagster as dg
 import pytest
@@ -11,7 +12,7 @@ from geo_assets.retention import build_retention_asset
 from geo_resources.ledger_history import hold_keys
 from geo_resources.retention import Retention
 from sensors.schedules import build_schedules
-from tests.integration.retention_world import COG, DATASET, opened
+from tests.integration.retention_world import COG, DATASET, KEYS, opened
 
 AT_ONCE = Retention(gone_days=0, evidence_days=0)
 
@@ -195,6 +196,21 @@ def test_below_the_bound_only_long_finished_files_lose_their_keys(world):
     kept = world.keys()
     assert len(kept) == 2
     assert "f3" in kept, "it still waits"
+
+
+def test_forty_thousand_keys_are_no_long_work(world):
+    """Seconds of CPU: 0.3, or 50 if each key looked at all that may go."""
+    names = [f"f{i}" for i in range(40_000)]
+    world.see(dict.fromkeys(names[:10_000], "1"))
+    world.dagster.execute(
+        "INSERT INTO dynamic_partitions (partitions_def_name, partition) "
+        "SELECT %s, unnest(%s::text[])",
+        [KEYS, names],
+    )
+    begin = time.process_time()
+    counted = world.retain(Retention(live_keys=1), apply=False)
+    assert time.process_time() - begin < 5
+    assert counted == {"partitions of deleted files": 30_000}
 
 
 def test_a_file_that_comes_back_meanwhile_keeps_its_key(world):
