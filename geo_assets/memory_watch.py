@@ -13,6 +13,7 @@ import os
 import signal
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -87,12 +88,15 @@ class MemoryWatch:
                 del self._calls[call.number]
 
     def _look(self) -> None:
+        """Read what is announced, and measure by the clock however much that is."""
+        due = time.monotonic()
         while not self._stopped.is_set():
-            wait = INTERVAL_SECONDS if self._calls else IDLE_SECONDS
+            wait = max(due - time.monotonic(), 0) if self._calls else IDLE_SECONDS
             if self._announcements.poll(wait):
                 self._read()
-            else:
+            if time.monotonic() >= due:
                 self._measure()
+                due = time.monotonic() + INTERVAL_SECONDS
 
     def _read(self) -> None:
         """One announcement. A process that begins a call has ended its last one."""
