@@ -146,7 +146,8 @@ def build_files_asset(  # noqa: PLR0913, PLR0917
         context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: worker_tag()})
         patience = Patience(recovery, context.log.warning)
         rows = patience.call(TO_CLAIM, claim_files, context, database, contract)
-        with open_workers(os.cpu_count() or 1, limits, *chain) as workers:
+        runs = runs_at_once(context.instance)
+        with open_workers(os.cpu_count() or 1, limits, *chain, runs=runs) as workers:
             bench = Bench(
                 stages=_stages(context),
                 run_id=context.run.run_id,
@@ -168,6 +169,15 @@ def build_files_asset(  # noqa: PLR0913, PLR0917
         yield from ()  # every materialisation was logged, per file and asset
 
     return files
+
+
+def runs_at_once(instance: dg.DagsterInstance) -> int:
+    """How many runs share the machine: as many as `dagster.yaml` lets out of the queue.
+
+    1 where there is no queue.
+    """
+    queue = instance.get_concurrency_config().run_queue_config
+    return queue.max_concurrent_runs if queue else 1
 
 
 def _stages(context: dg.AssetExecutionContext) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Calls in worker processes that take more memory than they may are ended.
 
-Goes in: which process began which call, over a pipe, and the bound of each call. Comes
-out: a killed process, and the knowledge why. What stays out: what a call does.
+Goes in: which process began which call, over a pipe, the bound of each call and that
+of all. Comes out: a killed process, and the knowledge why. What stays out: what a call
+does.
 
 A limit of the kernel (`setrlimit`) makes allocations fail inside GDAL and GEOS, which
 then call a good file corrupt, or abort. So the memory is measured from outside: what
@@ -34,18 +35,29 @@ class Call:
     Attributes:
         number: of the call, unique in this process.
         limit_bytes: what it may take.
+        expected_bytes: what was set aside for it.
         pid: of its worker, once it has begun.
         held_before_bytes: what the worker held when the call began.
-        taken_bytes: the most that was seen beyond that.
+        takes_bytes: what was last seen beyond that.
+        taken_bytes: the most that was.
         killed: whether it took too much.
+        crowded: whether that was too much beside others only.
     """
 
     number: int
     limit_bytes: int
+    expected_bytes: int
     pid: int = 0
     held_before_bytes: int = 0
+    takes_bytes: int = 0
     taken_bytes: int = 0
     killed: bool = False
+    crowded: bool = False
+
+    @property
+    def excess_bytes(self) -> int:
+        """What it takes beyond what was set aside for it."""
+        return max(self.takes_bytes - self.expected_bytes, 0)
 
 
 class MemoryWatch:
@@ -53,10 +65,12 @@ class MemoryWatch:
 
     Args:
         announcements: where workers say which call they begin; see `announce`.
+        share_bytes: what they may take together; one alone may take its own bound.
     """
 
-    def __init__(self, announcements: Connection) -> None:
+    def __init__(self, announcements: Connection, share_bytes: int) -> None:
         self._announcements = announcements
+        self._share_bytes = share_bytes
         self._calls: dict[int, Call] = {}
         self._numbers = count(1)
         self._lock = threading.Lock()
@@ -76,9 +90,9 @@ class MemoryWatch:
             self._thread.join()
 
     @contextmanager
-    def call(self, limit_bytes: int) -> Iterator[Call]:
+    def call(self, limit_bytes: int, expected_bytes: int) -> Iterator[Call]:
         """A call under watch, from before it is handed over until it has ended."""
-        call = Call(next(self._numbers), limit_bytes)
+        call = Call(next(self._numbers), limit_bytes, expected_bytes)
         with self._lock:
             self._calls[call.number] = call
         try:
@@ -86,6 +100,11 @@ class MemoryWatch:
         finally:
             with self._lock:
                 del self._calls[call.number]
+
+    def excess_bytes(self) -> int:
+        """What open calls take beyond what was set aside for them."""
+        with self._lock:
+            return sum(call.excess_bytes for call in self._calls.values())
 
     def _look(self) -> None:
         """Read what is announced, and measure by the clock however much that is."""
@@ -105,25 +124,40 @@ class MemoryWatch:
         with self._lock:
             for call in self._calls.values():
                 if call.pid == pid:
-                    call.pid = 0
+                    call.pid = call.takes_bytes = 0
             if number in self._calls:
                 call = self._calls[number]
                 call.pid, call.held_before_bytes = pid, held_bytes
 
     def _measure(self) -> None:
         with self._lock:
-            for call in self._calls.values():
-                if call.pid and not call.killed:
-                    _judge(call)
+            begun = [call for call in self._calls.values() if call.pid]
+            for call in begun:
+                _look_at(call)
+            alive = [call for call in begun if not call.killed]
+            for call in alive:
+                if call.takes_bytes > call.limit_bytes:
+                    _kill(call)
+            self._relieve([call for call in alive if not call.killed])
+
+    def _relieve(self, calls: list[Call]) -> None:
+        """End the call that outgrew most what was set aside, if all take too much."""
+        taken = sum(call.takes_bytes for call in calls)
+        if len(calls) > 1 and taken > self._share_bytes:
+            worst = max(calls, key=lambda call: call.excess_bytes)
+            worst.crowded = True
+            _kill(worst)
 
 
-def _judge(call: Call) -> None:
-    taken = held_bytes(call.pid) - call.held_before_bytes
-    call.taken_bytes = max(call.taken_bytes, taken)
-    if taken > call.limit_bytes:
-        call.killed = True
-        with suppress(ProcessLookupError):
-            os.kill(call.pid, signal.SIGKILL)
+def _look_at(call: Call) -> None:
+    call.takes_bytes = held_bytes(call.pid) - call.held_before_bytes
+    call.taken_bytes = max(call.taken_bytes, call.takes_bytes)
+
+
+def _kill(call: Call) -> None:
+    call.killed = True
+    with suppress(ProcessLookupError):
+        os.kill(call.pid, signal.SIGKILL)
 
 
 def held_bytes(pid: int) -> int:

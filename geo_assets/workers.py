@@ -11,10 +11,11 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as DeadlineError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from geo_assets.memory_share import MemoryShare
 from geo_assets.memory_watch import Call, MemoryWatch, announce
 
 if TYPE_CHECKING:
@@ -49,14 +50,28 @@ class Workers:
         pool: where the calls run; see `open_workers`.
         limits: of time and memory.
         watch: on the memory of the pool's processes.
+        share: of the machine's memory.
     """
 
     def __init__(
-        self, pool: "ProcessPool", limits: "WorkerLimits", watch: MemoryWatch
+        self,
+        pool: "ProcessPool",
+        limits: "WorkerLimits",
+        watch: MemoryWatch,
+        share: MemoryShare,
     ) -> None:
         self._pool = pool
         self._limits = limits
         self._watch = watch
+        self._share = share
+
+    def room(self, size_bytes: int) -> AbstractContextManager[None]:
+        """Memory set aside for the calls, one after the other, on one source.
+
+        Waits until it fits beside what others have. Enter it before a transaction, or
+        whatever else should not be held meanwhile; only once in a thread.
+        """
+        return self._share.room(self._limits.expected_bytes(size_bytes))
 
     def call(
         self,
@@ -76,12 +91,15 @@ class Workers:
         Raises:
             WorkerDeadlineError: it took longer than its size allows; it was killed.
             WorkerMemoryError: it took more memory than its size allows; it was killed.
-            WorkerDiedError: the process ended without an answer.
+            WorkerDiedError: the process ended without an answer, or was killed since
+                all took more than their share of memory.
         """
         from pebble import ProcessExpired
 
         name, seconds = function.__name__, self._limits.deadline_seconds(size_bytes)
-        with self._watch.call(self._limits.memory_bytes(size_bytes)) as call:
+        limit = self._limits.memory_bytes(size_bytes)
+        expected = self._limits.expected_bytes(size_bytes)
+        with self._watch.call(limit, expected) as call:
             future = self._pool.schedule(
                 _announced,
                 args=(call.number, function, args, kwargs),
@@ -95,6 +113,8 @@ class Workers:
             except MemoryError as error:
                 raise WorkerMemoryError(_refused(name)) from error
             except ProcessExpired as error:
+                if call.crowded:
+                    raise WorkerDiedError(_crowded(name, call)) from error
                 if call.killed:
                     raise WorkerMemoryError(_excess(name, call)) from error
                 message = f"{name} died with exit code {error.exitcode}"
@@ -121,26 +141,37 @@ def _excess(name: str, call: Call) -> str:
     return f"{name} was killed: it took {taken:.0f} MB of memory, may take {limit:.0f}"
 
 
+def _crowded(name: str, call: Call) -> str:
+    taken, expected = call.taken_bytes / 1e6, call.expected_bytes / 1e6
+    return (
+        f"{name} was killed: the run's workers took more than their share of memory, "
+        f"and it {taken:.0f} MB instead of {expected:.0f}"
+    )
+
+
 @contextmanager
 def open_workers(
-    count: int, limits: "WorkerLimits", *preload: str
+    count: int, limits: "WorkerLimits", *preload: str, runs: int = 1
 ) -> Iterator[Workers]:
     """`count` worker processes that live as long as the context.
 
     They are forked from a server that has imported the modules `preload` once, so that
-    a worker costs milliseconds; they die with this process, however it ends.
+    a worker costs milliseconds; they die with this process, however it ends. They share
+    the memory of the machine with those of `runs` runs.
     """
     from pebble import ProcessPool
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *preload])
     heard, said = context.Pipe(duplex=False)
-    with heard, said, MemoryWatch(heard).running() as watch:
+    share_bytes = limits.share_bytes(runs)
+    with heard, said, MemoryWatch(heard, share_bytes).running() as watch:
         pool = ProcessPool(
             max_workers=count, context=context, initializer=_harden, initargs=(said,)
         )
         try:
-            yield Workers(pool, limits, watch)
+            share = MemoryShare(share_bytes, watch.excess_bytes)
+            yield Workers(pool, limits, watch, share)
         finally:
             pool.stop()
             pool.join()

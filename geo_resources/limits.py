@@ -1,4 +1,4 @@
-"""How long, and with how much memory, a worker process may work on a file."""
+"""How long, and with how much memory, worker processes may work on files."""
 
 from typing import Self
 
@@ -21,6 +21,9 @@ class WorkerLimits(dg.ConfigurableResource):
     memory_base_bytes: int = Field(
         default=3_000_000_000,
         description="For any source; ordinary ones take 0.6 GB at most",
+    )
+    memory_ordinary_bytes: int = Field(
+        default=600_000_000, description="What any source is expected to take"
     )
     memory_per_byte: float = Field(
         default=4.0, description="Bytes of memory per source byte"
@@ -54,4 +57,24 @@ class WorkerLimits(dg.ConfigurableResource):
         (1200, True)
         """
         by_size = self.memory_base_bytes + self.memory_per_byte * size_bytes
-        return int(min(by_size, MACHINE_SHARE * psutil.virtual_memory().total))
+        return int(min(by_size, machine_bytes()))
+
+    def expected_bytes(self, size_bytes: int) -> int:
+        """How much memory is set aside for a source of this size (ADR 0024).
+
+        >>> limits = WorkerLimits(memory_ordinary_bytes=500, memory_per_byte=4)
+        >>> limits.expected_bytes(50)
+        700
+        """
+        by_size = self.memory_ordinary_bytes + self.memory_per_byte * size_bytes
+        return int(min(by_size, self.memory_bytes(size_bytes)))
+
+    @staticmethod
+    def share_bytes(runs: int) -> int:
+        """How much memory the workers of each of so many runs may take together."""
+        return machine_bytes() // max(runs, 1)
+
+
+def machine_bytes() -> int:
+    """Memory of this machine that workers may take."""
+    return int(MACHINE_SHARE * psutil.virtual_memory().total)

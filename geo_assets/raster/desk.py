@@ -84,7 +84,10 @@ class RasterDesk:
         """
         from geo_assets.raster.chain import process_raster
 
-        with self._scratch.folder(self._run_id) as folder:
+        with (
+            self._workers.room(row.bytes),
+            self._scratch.folder(self._run_id) as folder,
+        ):
             giant = self._giants.process(row, threads, folder)
             if giant is not None:
                 return giant

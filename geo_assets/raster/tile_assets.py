@@ -10,7 +10,7 @@ from geo_assets.batch import BatchReport, run_batch
 from geo_assets.batch_failure import failure_of
 from geo_assets.claims import RETRY_NUMBER_TAG, lost_before
 from geo_assets.contract import RasterContract
-from geo_assets.file_assets import TO_CLAIM, Bench
+from geo_assets.file_assets import TO_CLAIM, Bench, runs_at_once
 from geo_assets.liveness import (
     BATCH_TAG,
     SIZE_TAG,
@@ -74,7 +74,8 @@ def build_tiles_asset(contract: RasterContract) -> dg.AssetsDefinition:
         context.instance.add_run_tags(context.run.run_id, {WORKER_TAG: worker_tag()})
         patience = Patience(recovery, context.log.warning)
         claimed = patience.call(TO_CLAIM, claim_tiles, context, database, contract)
-        with open_workers(os.cpu_count() or 1, limits, CHAIN) as workers:
+        runs = runs_at_once(context.instance)
+        with open_workers(os.cpu_count() or 1, limits, CHAIN, runs=runs) as workers:
             bench = Bench(
                 ("tile",),
                 context.run.run_id,

@@ -90,6 +90,7 @@ class TileDesk:
                 return None
         plan, source = self._prepare(tile)
         with (
+            self._bench.workers.room(tile.bytes),
             self._bench.scratch.folder(self._bench.run_id) as folder,
             self._windows.of(tile, plan, source) as window,
         ):

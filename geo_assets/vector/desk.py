@@ -100,7 +100,10 @@ class VectorDesk:
         Raises:
             SourceError: the file cannot be used.
         """
-        with self._scratch.folder(self._run_id) as folder:
+        with (
+            self._workers.room(row.bytes),
+            self._scratch.folder(self._run_id) as folder,
+        ):
             fetched = self._verdicts.fetch(row, folder)
             path = fetched.path
             if self._contract.sidecars:

@@ -5,6 +5,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import psutil
@@ -17,7 +18,7 @@ from geo_assets.workers import (
     WorkerMemoryError,
     open_workers,
 )
-from geo_resources.limits import WorkerLimits
+from geo_resources.limits import WorkerLimits, machine_bytes
 
 MB = 1_000_000
 LIMITS = WorkerLimits(
@@ -50,6 +51,14 @@ def read_mapped(path: str) -> int:
 
 def ask_too_much() -> None:
     np.ones(1 << 42, dtype=np.uint8)
+
+
+def hold(megabytes: int, until: str) -> bool:
+    """Memory that is used until a file is there."""
+    block = np.ones(megabytes * MB, dtype=np.uint8)
+    while not Path(until).exists():
+        time.sleep(0.05)
+    return bool(block[-1])
 
 
 def exit_without_answer() -> None:
@@ -115,6 +124,39 @@ def test_two_workers_are_bounded_each_by_its_own_file():
         small = threads.submit(workers.call, fill, 0, 500, 20.0)
         assert isinstance(small.exception(), WorkerMemoryError)
         assert large.result()
+
+
+def test_workers_that_take_more_than_their_share_lose_the_one_that_outgrew_it(tmp_path):
+    """Each may take 2 GB, but all of this run only 400 MB."""
+    limits = WorkerLimits(memory_base_bytes=2_000 * MB, memory_ordinary_bytes=200 * MB)
+    runs, end = machine_bytes() // (400 * MB), str(tmp_path / "end")
+    with open_workers(2, limits, runs=runs) as workers, ThreadPoolExecutor(2) as pool:
+        modest = pool.submit(workers.call, hold, 0, 190, end)
+        greedy = pool.submit(workers.call, hold, 0, 350, end)
+        with pytest.raises(WorkerDiedError, match=r"share of memory.* instead of 200$"):
+            greedy.result(60)
+        assert not modest.done()
+        (tmp_path / "end").touch()
+        assert modest.result(60)
+        assert workers.call(hold, 0, 900, end), "alone it may"
+
+
+def test_a_source_has_room_when_others_have_left_enough():
+    limits = WorkerLimits(memory_ordinary_bytes=200 * MB, memory_per_byte=4)
+    runs, begun = machine_bytes() // (700 * MB), Event()
+    with open_workers(1, limits, runs=runs) as workers, ThreadPoolExecutor(1) as pool:
+
+        def begin(size_bytes: int) -> bool:
+            with workers.room(size_bytes):
+                begun.set()
+            return True
+
+        with workers.room(50 * MB):
+            assert pool.submit(begin, 20 * MB).result(60), "400 and 280 of 700 MB"
+            begun.clear()
+            large = pool.submit(begin, 40 * MB)
+            assert not begun.wait(0.5), "400 and 360"
+        assert large.result(60)
 
 
 def test_memory_that_the_system_refuses_is_named_so(workers):
