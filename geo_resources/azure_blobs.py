@@ -46,6 +46,12 @@ from geo_resources.blobs import (
     cold_error,
     require_etag,
 )
+from geo_resources.folder_markers import (
+    FOLDER,
+    is_known_file,
+    is_marker,
+    note_files,
+)
 from geo_resources.transfer import byte_ranges, in_order, write_hashed
 
 if TYPE_CHECKING:
@@ -325,22 +331,27 @@ class AzureBlobs:
     def _without_markers(
         self, container: str, entries: "Sequence[ObjectMeta]"
     ) -> list[BlobInfo]:
-        """The blobs but for folder markers: `a/`, empty, which obstore calls `a`."""
+        """The blobs but for folder markers; a request for each empty one not known."""
         blobs = [blob_info(entry) for entry in entries]
+        place = self.access.endpoint, container
         empty = [blob for blob in blobs if not blob.size_bytes]
-        is_blob = partial(self._is_as_listed, container)
-        markers = {
-            blob
-            for blob, real in zip(empty, in_order(is_blob, empty), strict=True)
-            if not real
-        }
+        versions = {(*place, blob.name, blob.etag): blob for blob in empty}
+        asked = {one: blob for one, blob in versions.items() if not is_known_file(one)}
+        answers = in_order(partial(self._is_file, container), asked.values())
+        is_file = dict(zip(asked, answers, strict=True))
+        note_files(one for one, file in is_file.items() if file)
+        markers = {asked[one] for one, file in is_file.items() if not file}
         return [blob for blob in blobs if blob not in markers]
 
-    def _is_as_listed(self, container: str, blob: BlobInfo) -> bool:
+    def _is_file(self, container: str, blob: BlobInfo) -> bool:
         try:
-            return self.stat(container, blob.name).etag == blob.etag
+            found = obstore.get(
+                self._store(container), check_name(blob.name), options={"head": True}
+            )
         except FileNotFoundError:
             return False
+        is_folder = found.attributes.get(FOLDER) == "true"
+        return blob_info(found.meta).etag == blob.etag and not is_folder
 
     def _slow_pages(
         self, container: str, folder: str, page_size: int
@@ -367,13 +378,6 @@ def sdk_blob_info(entry: BlobProperties) -> BlobInfo:
     """What the SDK states, in our words."""
     etag = entry.etag.strip('"')
     return BlobInfo(entry.name, etag, entry.size, entry.last_modified)
-
-
-def is_marker(entry: BlobProperties) -> bool:
-    """Whether the blob stands for a folder: an empty `a/`, or a folder of ADLS."""
-    metadata = entry.metadata or {}
-    is_folder = entry.name.endswith("/") or metadata.get("hdi_isfolder") == "true"
-    return is_folder and not entry.size
 
 
 def scratch_name(name: str) -> str:

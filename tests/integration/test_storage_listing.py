@@ -1,9 +1,15 @@
 """geo_resources.storage: what a listing says, and what is no blob."""
 
 import os
+import socket
+import socketserver
+from contextlib import suppress
+from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 
+from geo_resources import folder_markers
 from geo_resources.blobs import (
     MissingContainerError,
     UnusableNameError,
@@ -149,8 +155,103 @@ def test_folder_markers_are_no_blobs(azure_storage, container, sdk, slow):
     client.upload_blob("b", b"")
     client.upload_blob("b/", b"")
     client.upload_blob("b/c.tif", b"x")
+    client.upload_blob("adls", b"", metadata={"hdi_isfolder": "true"})
     if slow:
         client.upload_blob("z//z", b"x")
-        client.upload_blob("adls", b"", metadata={"hdi_isfolder": "true"})
     names = ["b", "b/c.tif"] + ["z//z"] * slow
     assert listed(azure_storage, container) == names
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """Between a client and Azurite; keeps the first line of every request.
+
+    Requests without a body begin where a piece of the stream does: a client does not
+    send the next one before the answer.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port):
+        self.lines: list[bytes] = []
+        self.all: list[bytes] = []
+        self.port = port
+        super().__init__(("127.0.0.1", 0), self.Handler)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            relay = self.server
+            with socket.create_connection(("127.0.0.1", relay.port)) as azurite:
+                answers = Thread(target=pour, args=[azurite, self.request], daemon=True)
+                answers.start()
+                pour(self.request, azurite, relay.lines)
+                azurite.shutdown(socket.SHUT_RDWR)
+                answers.join()
+
+    def asked_for_blobs(self, container):
+        """Requests since the last time for single blobs, not for listings."""
+        lines, self.lines[:] = [*self.lines], []
+        self.all += lines
+        assert lines, "nothing went this way"
+        return sum(f"/{container}/".encode() in line for line in lines)
+
+
+def pour(source, target, lines=None):
+    with suppress(OSError):
+        while piece := source.recv(1 << 16):
+            if lines is not None:
+                lines.append(piece.split(b"\r\n", 1)[0])
+            target.sendall(piece)
+
+
+@pytest.fixture
+def relay(azure_storage):
+    port = urlsplit(azure_storage.public_url("any", "x")).port
+    with Relay(port) as relay:
+        thread = Thread(target=relay.serve_forever)
+        thread.start()
+        yield relay
+        relay.shutdown()
+        thread.join()
+
+
+def test_an_empty_blob_is_asked_for_once_not_at_each_listing(
+    azure_storage, container, sdk, relay
+):
+    old, new = relay.port, relay.server_address[1]
+    place = azure_storage.connection_string.replace(f":{old}/", f":{new}/")
+    client = sdk.get_container_client(container)
+    names = [f"empty/{number:02d}.tif" for number in range(20)]
+    for name in names:
+        client.upload_blob(name, b"")
+    client.upload_blob("full.tif", b"x")
+    client.get_blob_client(names[0]).set_standard_blob_tier("Archive")  # no GET helps
+
+    def asked():
+        """A tick has a storage of its own."""
+        storage = Storage(url=azure_storage.url, connection_string=place)
+        assert listed(storage, container, page_size=7) == [*names, "full.tif"]
+        return relay.asked_for_blobs(container)
+
+    assert [asked(), asked(), asked()] == [20, 0, 0]
+    assert len([one for one in relay.all if one.startswith(b"HEAD /")]) == 20
+    client.upload_blob(names[3], b"", overwrite=True)  # another version
+    client.upload_blob("empty/marker/", b"")  # has the name of a blob, for obstore
+    assert asked() == 2
+    client.delete_blob(names[3])
+    client.upload_blob(f"{names[3]}/", b"")
+    del names[3]
+    assert asked() == 2, "markers are not remembered"
+
+
+def test_no_more_empty_blobs_are_remembered_than_there_is_room_for(
+    azure_storage, container, sdk, monkeypatch
+):
+    monkeypatch.setattr(folder_markers, "MOST_FILES", 3)
+    monkeypatch.setattr(folder_markers, "_files", set())
+    client = sdk.get_container_client(container)
+    names = [f"{number}.tif" for number in range(9)]
+    for name in names:
+        client.upload_blob(name, b"")
+    for _ in range(2):
+        assert listed(azure_storage, container) == names
+    assert len(folder_markers._files) == 3  # noqa: SLF001
