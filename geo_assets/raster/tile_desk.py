@@ -90,7 +90,7 @@ class TileDesk:
                 return None
         plan, source = self._prepare(tile)
         with (
-            self._bench.workers.room(tile.bytes),
+            self._bench.workers.room(0),  # it streams, however large its window is
             self._bench.scratch.folder(self._bench.run_id) as folder,
             self._windows.of(tile, plan, source) as window,
         ):
