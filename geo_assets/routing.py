@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ class Router:
 
     def __init__(self, contracts: Iterable[DatasetContract]) -> None:
         self.contracts = in_order(contracts)
+        self.read_at = datetime.now(UTC)
 
     def route(self, container: str, blob: str) -> Route:
         """The dataset of a blob, or the reason why it has none."""

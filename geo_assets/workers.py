@@ -9,9 +9,10 @@ import ctypes
 import multiprocessing
 import resource
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as DeadlineError
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -39,6 +40,10 @@ class WorkerDiedError(Exception):
     """A worker process ended without an answer: killed, crashed or out of memory."""
 
 
+class WorkerCrowdedError(WorkerDiedError):
+    """A worker was ended for those beside it: by itself it might have come through."""
+
+
 class WorkerMemoryError(WorkerDiedError):
     """A worker took more memory than the size of its source justifies."""
 
@@ -64,14 +69,22 @@ class Workers:
         self._limits = limits
         self._watch = watch
         self._share = share
+        self._rooms = threading.local()
 
-    def room(self, size_bytes: int) -> AbstractContextManager[None]:
+    @contextmanager
+    def room(self, size_bytes: int) -> Iterator[None]:
         """Memory set aside for the calls, one after the other, on one source.
 
         Waits until it fits beside what others have. Enter it before a transaction, or
         whatever else should not be held meanwhile; only once in a thread.
         """
-        return self._share.room(self._limits.expected_bytes(size_bytes))
+        expected = self._limits.expected_bytes(size_bytes)
+        with self._share.room(expected):
+            self._rooms.expected = expected
+            try:
+                yield
+            finally:
+                del self._rooms.expected
 
     def call(
         self,
@@ -91,14 +104,16 @@ class Workers:
         Raises:
             WorkerDeadlineError: it took longer than its size allows; it was killed.
             WorkerMemoryError: it took more memory than its size allows; it was killed.
-            WorkerDiedError: the process ended without an answer, or was killed since
-                all took more than their share of memory.
+            WorkerCrowdedError: it was killed, since all took more than their share of
+                memory, and it the most beyond what was set aside for it.
+            WorkerDiedError: the process ended without an answer.
         """
         from pebble import ProcessExpired
 
         name, seconds = function.__name__, self._limits.deadline_seconds(size_bytes)
         limit = self._limits.memory_bytes(size_bytes)
-        expected = self._limits.expected_bytes(size_bytes)
+        by_size = self._limits.expected_bytes(size_bytes)
+        expected = getattr(self._rooms, "expected", by_size)
         with self._watch.call(limit, expected) as call:
             future = self._pool.schedule(
                 _announced,
@@ -114,7 +129,7 @@ class Workers:
                 raise WorkerMemoryError(_refused(name)) from error
             except ProcessExpired as error:
                 if call.crowded:
-                    raise WorkerDiedError(_crowded(name, call)) from error
+                    raise WorkerCrowdedError(_crowded(name, call)) from error
                 if call.killed:
                     raise WorkerMemoryError(_excess(name, call)) from error
                 message = f"{name} died with exit code {error.exitcode}"

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 SDK_API_VERSION = "2024-08-04"  # the SDK's own is newer than what Azurite takes
 SDK_PAGE_LIMIT = 5000  # the service gives no more at once
 CLOCK_TIMEOUT_SECONDS = 10
-HELD_STATUSES = {403, 409, 412}  # refused; legal hold, immutability policy; lease
+HELD_STATUSES = {409, 412}  # legal hold, immutability policy; lease
 SAFE_IN_HREF = "/~@!$&'()*+,;=:"  # RFC 3986, pchar and slash
 RETRIES: "RetryConfig" = {  # the batch tries again by itself, later and longer
     "max_retries": 4,

@@ -19,7 +19,8 @@ Address = tuple[Any, ...]  # as the family of a socket has it
 class Deadline(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
     """Opens connections for urllib, and cuts them off when the time is up.
 
-    Connecting to all of a host's addresses, TLS and the answer have it together. Only
+    Connecting to all of a host's addresses, TLS and the answer have it together; an
+    address that says nothing leaves its share of the time to those after it. Only
     the lookup of the host's name is not cut short: the system bounds it.
 
     Args:
@@ -73,12 +74,11 @@ class Deadline(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
         """A connection to the first address of a host that takes one in time."""
         host, port = address
         refusal: OSError = TimeoutError()
-        for family, kind, protocol, _, place in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        ):
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for number, (family, kind, protocol, _, place) in enumerate(places):
             found = socket.socket(family, kind, protocol)
             try:
-                self._connect_to(found, place)
+                self._connect_to(found, place, self.left / (len(places) - number))
             except OSError as error:
                 found.close()
                 refusal = error
@@ -86,14 +86,15 @@ class Deadline(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
                 return found
         raise refusal
 
-    def _connect_to(self, found: socket.socket, place: Address) -> None:
+    def _connect_to(self, found: socket.socket, place: Address, seconds: float) -> None:
         # TLS takes the socket itself over; a second handle ends the same connection
         self._handles.append(found.dup())
-        if self.left:
-            found.settimeout(self.left)
+        if seconds:
+            found.settimeout(seconds)
             found.connect(place)
         if not self.left:  # it may have been cut before there was anything to cut
             raise TimeoutError
+        found.settimeout(self.left)
 
     def _cut(self) -> None:
         for handle in [*self._handles]:

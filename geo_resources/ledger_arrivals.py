@@ -172,7 +172,7 @@ _LOCK_CHANGING = """
 SELECT FROM ops.ledger AS l
 WHERE l.container = %(container)s AND (l.present OR l.status <> 'gone')
     AND (%(only)s::text[] IS NULL OR l.blob = ANY(%(only)s))
-    AND NOT (l.present AND l.settled AND EXISTS (
+    AND NOT (l.present AND l.settled AND l.overwritten_by IS NULL AND EXISTS (
         SELECT FROM pg_temp.listing AS s WHERE s.blob = l.blob AND s.etag = l.etag
     ))
 ORDER BY l.id

@@ -5,6 +5,7 @@ keeps it, but for runs that the caller knows to be dead.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from geo_resources.ledger_rows import Status
@@ -145,15 +146,23 @@ WHERE id IN (
 """
 
 
-def requeue_changed(connection: "Connection", digests: Mapping[str, str]) -> int:
+def requeue_changed(
+    connection: "Connection", digests: Mapping[str, str], read_at: datetime
+) -> int:
     """Let rejected files wait again whose dataset has another contract; how many do.
 
     Args:
         connection: in a transaction.
         digests: of the contracts as they are now, by dataset. A row that was judged
             before digests were kept stays as it is.
+        read_at: when these contracts were read. What a run rejected that began later
+            stays: it knew them, or newer ones.
     """
-    bound = {"datasets": [*digests], "digests": [*digests.values()]}
+    bound = {
+        "datasets": [*digests],
+        "digests": [*digests.values()],
+        "read_at": read_at,
+    }
     return connection.execute(_REQUEUE_CHANGED, bound).rowcount
 
 
@@ -167,6 +176,7 @@ WHERE id IN (
     JOIN unnest(%(datasets)s::text[], %(digests)s::text[]) AS now (dataset, digest)
         ON now.dataset = l.dataset
     WHERE l.status = 'rejected' AND l.present AND l.contract_digest <> now.digest
+        AND l.started < %(read_at)s
     ORDER BY l.id FOR UPDATE OF l
 )
 """

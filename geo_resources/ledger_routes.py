@@ -41,6 +41,7 @@ def rehome(
     """
     with connection.transaction():
         bound = {"datasets": [*datasets]}
+        connection.execute(_LOCK_HOMELESS, bound)
         found = connection.execute(_HOMELESS, bound).fetchall()
         return sum(
             _reroute(connection, container, [blobs], partial(route, container))
@@ -66,12 +67,17 @@ WHERE l.container = %(container)s AND l.present AND l.products = '[]' AND (
 )
 """
 
-_HOMELESS = """
-SELECT container, array_agg(DISTINCT blob) FROM ops.ledger
-WHERE status = 'pending' AND run_key IS NULL AND present
+_IS_HOMELESS = """
+    status = 'pending' AND run_key IS NULL AND present
     AND dataset <> ALL(%(datasets)s)
-GROUP BY container
 """
+_LOCK_HOMELESS: LiteralString = (
+    f"SELECT FROM ops.ledger WHERE {_IS_HOMELESS} ORDER BY id FOR UPDATE"
+)
+_HOMELESS: LiteralString = f"""
+SELECT container, array_agg(DISTINCT blob) FROM ops.ledger WHERE {_IS_HOMELESS}
+GROUP BY container
+"""  # noqa: S608 - of literals
 
 # What was made of a blob stands, though nobody claims it any more.
 _OWNS = "(r.dataset IS NULL AND l.products <> '[]')"
@@ -86,7 +92,9 @@ UPDATE ops.ledger AS l SET
         ELSE 'pending'
     END,
     finished = CASE WHEN {_OWNS} THEN coalesce(l.finished, now()) ELSE l.finished END,
-    code = CASE WHEN NOT {_OWNS} THEN l.code END,
+    facts = CASE WHEN {_OWNS} OR r.dataset = l.dataset THEN l.facts ELSE '{{}}' END,
+    overwritten_by = CASE WHEN NOT {_OWNS} THEN l.overwritten_by END,
+    code = NULL, suggested_action = NULL,
     message = r.reason, evidence = NULL
 FROM pg_temp.routes AS r
 WHERE r.blob = l.blob AND l.container = %(container)s AND l.present AND (

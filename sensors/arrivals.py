@@ -83,16 +83,17 @@ def observe(  # noqa: PLR0913, PLR0917
 
     The cursor is the digest of the contracts: when they change, blobs that nobody
     claimed are asked for again. What was rejected waits again whenever it is found: a
-    run that began before the change rejects by what it knew.
+    run that began before they were read rejects by what it knew.
     """
 
     def route(blob: str) -> Route:
         return router.route(container, blob)
 
     with database.transaction() as connection:
+        ledger.requeue_changed(connection, router.digests, router.read_at)
+    with database.transaction() as connection:
         if context.cursor != router.digest:
             ledger.reroute(connection, container, route)
-        ledger.requeue_changed(connection, router.digests)
         pages = storage.list_pages(container)
         now = datetime.now(UTC)
         seen = ledger.observe(

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 from geo_assets.errors import SourceError
 from geo_assets.file_assets import Bench
-from geo_assets.workers import WorkerDeadlineError, WorkerDiedError
+from geo_assets.workers import (
+    WorkerCrowdedError,
+    WorkerDeadlineError,
+    WorkerDiedError,
+)
 from geo_resources.blobs import GdalSource
 from geo_resources.giant_tiles import ClaimedTile
 
@@ -54,6 +58,7 @@ class TileWindows:
             WorkerDiedError: a worker did not survive them, as none will: the other
                 tiles of the row do not try.
             WorkerDeadlineError: likewise, it took too long.
+            WorkerCrowdedError: there was no memory for it; another tile may try.
         """
         if not plan.cuts_rows:
             yield None
@@ -92,6 +97,8 @@ class TileWindows:
             )
             try:
                 cut = self._bench.workers.call(cut_row, size, task)
+            except WorkerCrowdedError:
+                raise
             except (SourceError, WorkerDiedError, WorkerDeadlineError) as error:
                 return error
             self._stack.push(stack.pop_all())

@@ -53,17 +53,27 @@ def test_an_error_is_forgotten_wherever_its_code_is(world):
     assert world.rows()["b.tif@1"]["error"] is None
 
 
+def requeue_changed(world, read_at=NOW + timedelta(seconds=1), **digests):
+    return world.transact(ledger.requeue_changed, digests, read_at)
+
+
+def test_what_a_run_rejects_by_a_contract_that_is_not_known_here_yet_stays(world):
+    judge(world, "a.tif", "newer")  # its run began after ours was read
+    assert requeue_changed(world, NOW, rasters="new") == 0
+    assert requeue_changed(world, rasters="new") == 1
+
+
 def test_rejected_files_wait_again_when_their_contract_changed(world):
     for name, contract in {"a.tif": "old", "b.tif": "new", "c.tif": None}.items():
         judge(world, name, contract)
-    assert world.transact(ledger.requeue_changed, {"rasters": "new", "x": "y"}) == 1
+    assert requeue_changed(world, rasters="new", x="y") == 1
     assert world.statuses() == {
         "a.tif@1": "pending",
         "b.tif@1": "rejected",  # by the contract as it is
         "c.tif@1": "rejected",  # by one that nobody noted
     }
     assert world.rows()["a.tif@1"]["error"] is None
-    assert world.transact(ledger.requeue_changed, {"rasters": "new"}) == 0
+    assert requeue_changed(world, rasters="new") == 0
 
 
 def test_what_is_good_failed_or_deleted_waits_for_no_contract(world):
@@ -73,7 +83,7 @@ def test_what_is_good_failed_or_deleted_waits_for_no_contract(world):
     world.transact(ledger.fail, broken, NO_CRS)
     judge(world, "c.tif", "old")
     world.see({"a.tif": "1", "b.tif": "1"})
-    assert world.transact(ledger.requeue_changed, {"rasters": "new"}) == 0
+    assert requeue_changed(world, rasters="new") == 0
     assert [*world.statuses().values()] == ["accepted", "failed", "gone"]
 
 
@@ -161,6 +171,6 @@ def test_faults_and_deaths_are_counted_together_until_there_is_a_verdict(world):
     assert row.attempts == MOST_ATTEMPTS
     world.transact(ledger.reject, row, NO_CRS)
     assert world.rows()["a.tif@1"]["attempts"] == MOST_ATTEMPTS
-    assert world.transact(ledger.requeue_changed, {"rasters": "new"}) == 1
+    assert requeue_changed(world, rasters="new") == 1
     assert killed(world, "a.tif", "five") == 1
     assert world.pending() == ["a.tif@1"]

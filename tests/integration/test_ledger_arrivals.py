@@ -249,6 +249,7 @@ def test_files_that_wait_for_a_former_dataset_find_another_or_nobody(world):
     assert (waiting["status"], waiting["dataset"]) == ("pending", "new")
     assert waiting["partition_key"] == "key of a.tif"
     assert rows["b.tif@1"]["dataset"] == "rasters"  # what it is owned by
+    assert (rows["c.tif@1"]["code"], waiting["code"]) == (None, None)
     assert world.transact(ledger.rehome, ["new"], route) == 0
 
 
@@ -267,3 +268,20 @@ def test_what_a_former_dataset_made_stands_when_nobody_claims_its_file(world):
     )  # fmt: skip
     assert set(world.owners().values()) == {made.id}
     assert world.transact(ledger.rehome, ["new"], nobody) == 0
+
+
+def test_another_dataset_takes_a_file_over_without_what_was_found_for_the_first(world):
+    made = world.make("a.tif")
+    facts = (
+        'UPDATE ops.ledger SET facts = \'{"cogs": {"analysis": 1}}\' RETURNING facts'
+    )
+    assert world.query(facts)[0]["facts"]
+    assert world.transact(make_again, "bronze", "a.tif")
+
+    def other(_container, blob):
+        return Route("new", blob, None)
+
+    assert world.transact(ledger.rehome, ["new"], other) == 1
+    row = world.rows()["a.tif@1"]
+    assert (row["status"], row["dataset"], row["facts"]) == ("pending", "new", {})
+    assert set(world.owners().values()) == {made.id}  # until it is accepted there

@@ -148,8 +148,9 @@ def test_https_is_verified_and_has_the_same_deadline(
     assert seconds < TIME_S + 1
 
 
-def test_all_addresses_of_a_host_have_the_time_together(monkeypatch):
-    """Three that swallow every packet: each by itself would take all of the time."""
+@contextmanager
+def swallowing():
+    """An address that swallows every packet, as `getaddrinfo` gives it."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         place = server.getsockname()
@@ -157,7 +158,24 @@ def test_all_addresses_of_a_host_have_the_time_together(monkeypatch):
             waiting = stack.enter_context(socket.socket())
             waiting.settimeout(0)
             waiting.connect_ex(place)
-        found = socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
+        yield socket.getaddrinfo(*place, type=socket.SOCK_STREAM)
+
+
+def test_an_address_that_swallows_all_leaves_time_for_the_next_one(monkeypatch):
+    def speak(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with swallowing() as found, receiver(speak) as port:
+        good = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found + good)
+        answer, seconds = ask("http://receiver.test/")
+    assert answer.error is None
+    assert TIME_S / 2 <= seconds < TIME_S
+
+
+def test_all_addresses_of_a_host_have_the_time_together(monkeypatch):
+    """Each by itself would take all of the time."""
+    with swallowing() as found:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found * 3)
         answer, seconds = ask("http://receiver.test/")
     assert answer == TOO_LATE

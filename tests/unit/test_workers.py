@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from geo_assets.memory_watch import held_bytes
+from geo_assets.memory_watch import MemoryWatch, held_bytes
 from geo_assets.workers import (
     WorkerDeadlineError,
     WorkerDiedError,
@@ -187,3 +187,24 @@ def test_held_memory_is_what_the_process_alone_uses():
     assert 90 * MB < held_bytes(os.getpid()) - before < 130 * MB
     assert block.nbytes == 100 * MB
     assert held_bytes(2**22 + 1) == 0, "no such process"
+
+
+def test_a_call_counts_with_what_was_set_aside_for_its_room(monkeypatch):
+    """A tile's calls beyond its small room leave no room for others meanwhile."""
+    told = []
+    call = MemoryWatch.call
+    monkeypatch.setattr(
+        MemoryWatch,
+        "call",
+        lambda watch, *sizes: told.append(sizes) or call(watch, *sizes),
+    )
+    with open_workers(1, LIMITS) as workers:
+        with workers.room(0):
+            workers.call(fill, 10 * MB, 1)
+        workers.call(fill, 10 * MB, 1)
+    bound = LIMITS.memory_bytes(10 * MB)
+    assert told == [
+        (bound, LIMITS.expected_bytes(0)),
+        (bound, LIMITS.expected_bytes(10 * MB)),
+    ]
+    assert told[0] != told[1]

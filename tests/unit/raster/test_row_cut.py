@@ -20,7 +20,11 @@ from geo_assets.errors import CorruptError
 from geo_assets.raster.row_cut import RowTask, cut_row, whole_strips
 from geo_assets.raster.tile import TileTask, make_tile
 from geo_assets.raster.tile_windows import TileWindows
-from geo_assets.workers import WorkerDeadlineError, WorkerMemoryError
+from geo_assets.workers import (
+    WorkerCrowdedError,
+    WorkerDeadlineError,
+    WorkerMemoryError,
+)
 from geo_resources.blobs import GdalSource
 from tests.unit.raster.giants import contract_of, plan_of
 from tests.unit.raster.rasters import pixels_of, write_raster
@@ -317,10 +321,11 @@ def test_rows_that_no_worker_survives_are_not_tried_for_each_tile(claimed, fault
         assert window.path.exists()
 
 
-def test_a_row_is_cut_again_when_the_service_is_back(claimed):
+@pytest.mark.parametrize("fault", [ConnectionError(), WorkerCrowdedError("no room")])
+def test_a_row_is_cut_again_when_what_stood_in_the_way_is_over(claimed, fault):
     run, (tile, *_), of = claimed
-    run.faults = [ConnectionError()]
-    with pytest.raises(ConnectionError), of(tile):
+    run.faults = [fault]
+    with pytest.raises(type(fault)), of(tile):
         pass
     assert not [*run.root.glob("run*")]
     with of(tile) as window:
