@@ -97,7 +97,7 @@ class GiantPlan(Facts):
     @property
     def cuts_rows(self) -> bool:
         """Whether rows are cut into windows before tiles are made: see `row_cut`."""
-        return self.striped and self.grid.columns > 1
+        return self.striped and not self.is_warped and self.grid.columns > 1
 
     @property
     def estimate(self) -> Estimate:

@@ -5,9 +5,8 @@ themselves would decode every row as often as there are columns. Runs in a worke
 process, before the tiles do. What must stay out: Dagster, storage, the database.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 
 import rasterio
@@ -16,17 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from geo_assets.naming import tile_folder
 from geo_assets.raster.gdal_env import gdal_env
 from geo_assets.raster.giant import GiantPlan
-from geo_assets.raster.grid import BLOCK
 from geo_assets.raster.inspect import RasterProfile
-from geo_assets.raster.source import Raster, open_raster, pixel_bytes, window_at
-from geo_assets.raster.tiling import Box
-from geo_assets.raster.validity import Block
+from geo_assets.raster.source import open_raster, pixel_bytes, window_at
 from geo_assets.raster.window_file import WindowFile
 
 READ_BYTES = 32 << 20  # of pixels, at once
-Piece = tuple[
-    int, Block, int
-]  # column of a tile, rows that it lies in, their left edge
 
 
 class RowTask(BaseModel):
@@ -37,7 +30,7 @@ class RowTask(BaseModel):
         options: GDAL configuration that opens `source`; holds credentials.
         columns: of the tiles.
         work: folder for the windows.
-        threads: that decode, and warp.
+        threads: that decode.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,7 +45,7 @@ class RowTask(BaseModel):
 
 
 def cut_row(task: RowTask) -> dict[int, WindowFile]:
-    """The window of each tile, by its column.
+    """The window of each tile, by its column; none of a raster that is warped.
 
     Memory grows with the width of the raster, as each strip does; disk with that of the
     row.
@@ -62,6 +55,9 @@ def cut_row(task: RowTask) -> dict[int, WindowFile]:
     """
     plan = task.plan
     boxes = {column: plan.grid.box(task.row, column) for column in task.columns}
+    left = min(box.left for box in boxes.values())
+    right = max(box.left + box.width for box in boxes.values())
+    top, height = next((box.top, box.height) for box in boxes.values())
     threads = {"GDAL_NUM_THREADS": str(task.threads)}
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**{**gdal_env(), **task.options, **threads}))
@@ -69,6 +65,8 @@ def cut_row(task: RowTask) -> dict[int, WindowFile]:
             task.source, plan.profile, threads=1, target_crs=plan.target_crs
         )
         raster = stack.enter_context(opened)
+        if raster.warp is not None:
+            return {}
         windows = {
             column: WindowFile(
                 path=task.work / f"{tile_folder(task.row, column)}.pixels",
@@ -83,40 +81,12 @@ def cut_row(task: RowTask) -> dict[int, WindowFile]:
             column: stack.enter_context(window.path.open("wb"))
             for column, window in windows.items()
         }
-        pieces = _warped if raster.warp else _as_they_are
-        for column, block, left in pieces(raster, plan.profile, boxes):
-            windows[column].write(files[column], block, left)
+        for begin, end in whole_strips(plan.profile, top, top + height):
+            rows = window_at(left, begin, right - left, end - begin)
+            block = raster.read_pixels(rows)
+            for column, window in windows.items():
+                window.write(files[column], block, left)
     return windows
-
-
-def _as_they_are(
-    raster: Raster, profile: RasterProfile, boxes: Mapping[int, Box]
-) -> Iterator[Piece]:
-    """Whole strips, each for every tile."""
-    left = min(box.left for box in boxes.values())
-    right = max(box.left + box.width for box in boxes.values())
-    for begin, end in whole_strips(profile, *_rows(boxes)):
-        block = raster.read_pixels(window_at(left, begin, right - left, end - begin))
-        for column in boxes:
-            yield column, block, left
-
-
-def _warped(
-    raster: Raster, _profile: RasterProfile, boxes: Mapping[int, Box]
-) -> Iterator[Piece]:
-    """Rows of warped blocks, tile by tile: strips stay in GDAL's cache meanwhile."""
-    top, bottom = _rows(boxes)
-    edges = [top, *range((top // BLOCK + 1) * BLOCK, bottom, BLOCK), bottom]
-    for begin, end in pairwise(edges):
-        for column, box in boxes.items():
-            window = window_at(box.left, begin, box.width, end - begin)
-            yield column, raster.read_pixels(window), box.left
-
-
-def _rows(boxes: Mapping[int, Box]) -> tuple[int, int]:
-    """The first row of tiles beside each other, and the one after the last."""
-    box = next(iter(boxes.values()))
-    return box.top, box.top + box.height
 
 
 def whole_strips(

@@ -30,6 +30,7 @@ from geo_assets.routing import contract_digest
 from geo_assets.specs import key_of
 from geo_assets.verdicts import Verdicts
 from geo_resources import giant_tiles, giants, ledger
+from geo_resources.blobs import GdalSource
 from geo_resources.giant_tiles import ClaimedTile
 from geo_resources.ledger import LedgerRow
 from geo_resources.prices import ACCESS_TIERS
@@ -37,7 +38,6 @@ from geo_resources.prices import ACCESS_TIERS
 if TYPE_CHECKING:
     from geo_assets.raster.giant import GiantPlan, TileFacts
     from geo_assets.raster.tile import TileResult
-    from geo_resources.blobs import GdalSource
 
 
 class TileDesk:
@@ -66,6 +66,7 @@ class TileDesk:
         self._storage = bench.storage
         self._database = bench.database
         self._tiles = {tile.partition_key: tile for tile in tiles}
+        self._stack = stack
         self._windows = TileWindows(bench, tiles, stack)
         self._verdicts = Verdicts(
             contract, bench.storage, bench.database, bench.recovery
@@ -117,11 +118,19 @@ class TileDesk:
                 with self._database.transaction() as connection:
                     kept = giants.plan_of(connection, tile.giant_id)
                 plan = GiantPlan.model_validate(kept)
-                self._sources[tile.giant_id] = self._storage.readable(
-                    tile.container, tile.blob, etag=tile.etag
-                )
+                self._sources[tile.giant_id] = self._source(tile, plan)
                 self._plans[tile.giant_id] = plan
             return self._plans[tile.giant_id], self._sources[tile.giant_id]
+
+    def _source(self, tile: ClaimedTile, plan: "GiantPlan") -> GdalSource:
+        """Where pixels are read: in place, unless each window would cost whole rows."""
+        if self._storage.is_local or not plan.striped or not plan.is_warped:
+            return self._storage.readable(tile.container, tile.blob, etag=tile.etag)
+        scratch = self._bench.scratch.folder(self._bench.run_id)
+        folder = self._stack.enter_context(scratch)
+        name = tile.container, tile.blob
+        fetched = self._storage.fetch(*name, folder, etag=tile.etag)
+        return GdalSource(str(fetched.path), {})
 
     def _keep(self, tile: ClaimedTile, result: "TileResult") -> "TileFacts | None":
         """Upload a tile's files and record it, if it is still the run's to make."""

@@ -2,8 +2,6 @@
 
 import json
 from contextlib import contextmanager
-from filecmp import cmpfiles
-from pathlib import Path
 from zlib import crc32
 
 import pystac
@@ -12,9 +10,8 @@ import rasterio
 from azure.storage.blob import BlobServiceClient
 
 from geo_assets.raster.gdal_env import gdal_env
-from geo_assets.raster.row_cut import RowTask, cut_row
 from geo_resources import azure_blobs, ledger
-from geo_resources.blobs import GdalSource, cold_error
+from geo_resources.blobs import cold_error
 from geo_resources.storage import Storage
 from tests.conftest import (
     AZURITE_ACCOUNT,
@@ -23,7 +20,7 @@ from tests.conftest import (
     stop_azurite,
 )
 from tests.integration.giant_world import GIANTS, STRIPED, giant_world, item_of
-from tests.unit.raster.giants import contract_of, make_giant, plan_of
+from tests.unit.raster.giants import contract_of, make_giant
 
 pytestmark = pytest.mark.integration
 
@@ -180,30 +177,6 @@ def test_the_mosaic_needs_no_pixel_of_the_source(world, service):
     client.set_standard_blob_tier("Archive")
     world.work()
     assert_accepted(world, blob)
-
-
-def test_rows_of_a_warped_giant_in_strips_are_cut_where_it_lies(world, tmp_path):
-    blob = "scenes/warped strips.tif"
-    world.put(blob, seed=71, **STRIPED)
-    local = world.bronze / blob
-    plan = plan_of(local, contract_of(512, crs="EPSG:3035"))
-    assert plan.is_warped
-    columns = tuple(range(plan.grid.columns))
-    remote = world.storage.readable("bronze", blob)
-    for name, source in {"here": GdalSource(str(local), {}), "there": remote}.items():
-        work = tmp_path / name
-        work.mkdir()
-        cut_row(
-            RowTask(
-                source=Path(source.path), options=source.options, plan=plan, row=1,
-                columns=columns, work=work, threads=2,
-            )
-        )  # fmt: skip
-    files = [path.name for path in (tmp_path / "here").iterdir()]
-    assert len(files) == len(columns) > 1
-    assert cmpfiles(tmp_path / "here", tmp_path / "there", files, shallow=False) == (
-        files, [], []
-    )  # fmt: skip
 
 
 def test_every_part_of_a_giant_lies_in_the_access_tier_that_it_is_priced_by(
