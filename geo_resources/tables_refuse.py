@@ -27,9 +27,26 @@ def admit(
     Raises:
         TableError: see `check_target`.
     """
-    before = find_table(connection, spec.name)
-    target = describe(connection, spec.name)
+    before, target = _look(connection, spec.name)
     _refuse(connection, spec, load, mode, (before, target))
+    return before, target
+
+
+def _look(
+    connection: "Connection", name: str
+) -> tuple[CatalogueRow | None, TableState | None]:
+    """Catalogue row and table, also while others publish it for the first time.
+
+    Each statement sees what was committed before it. A table without a row is somebody
+    else's only if it was there before and after the row was not.
+    """
+    target = describe(connection, name)
+    before = find_table(connection, name)
+    while target is not None and before is None:
+        now = describe(connection, name)
+        if now is not None and now.oid == target.oid:
+            return None, now
+        target, before = now, find_table(connection, name)
     return before, target
 
 

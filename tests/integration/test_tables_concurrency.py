@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy.exc
 from psycopg import InterfaceError, IsolationLevel, OperationalError, errors
 
-from geo_resources import tables
+from geo_resources import tables, tables_refuse
 from geo_resources.database import Database, connect
 from geo_resources.tables import Publication, TableChangedError
 from tests.integration.tables_world import (
@@ -253,6 +253,50 @@ def test_eight_files_of_one_moment_make_one_table(loader):
     assert sorted(one.way for one in published) == ["created"] + ["in place"] * 7
     assert max(one.table_rows for one in published) == 80
     assert loader.value("SELECT count(*) FROM geo.lots") == 80
+
+
+def meanwhile(monkeypatch, deed):
+    """Do something after the first look at the table or at its row in the catalogue."""
+    left = [deed]
+
+    def after(look):
+        def seen(*arguments):
+            found = look(*arguments)
+            if left:
+                left.pop()()
+            return found
+
+        return seen
+
+    for name in ("describe", "find_table"):
+        monkeypatch.setattr(tables_refuse, name, after(getattr(tables_refuse, name)))
+
+
+def test_a_table_that_appears_during_the_look_is_not_somebody_elses(
+    loader, monkeypatch
+):
+    first, second = load_of("file1"), load_of("file2")
+    spec = spec_of(shared=True)
+
+    def publish():
+        loader.load(spec, numbers(3), first, "replace_source")
+
+    meanwhile(monkeypatch, publish)
+    loader.load(spec, numbers(4), second, "replace_source", number=2)
+
+    assert loader.value("SELECT count(*) FROM geo.lots") == 7
+
+
+def test_a_table_that_goes_during_the_look_is_not_somebody_elses(loader, monkeypatch):
+    loader.load(spec_of(), numbers(3), load_of("file1"))
+
+    def withdraw():
+        loader.transact(tables.withdraw_table, "lots", "bronze", "file1")
+
+    meanwhile(monkeypatch, withdraw)
+    loader.load(spec_of(), numbers(4), load_of("file2"))
+
+    assert loader.value("SELECT count(*) FROM geo.lots") == 4
 
 
 def test_a_kill_before_the_commit_leaves_the_old_table(loader, database_url):
