@@ -10,7 +10,7 @@ import dagster as dg
 
 from geo_assets.bronze.assets import build_inventory_asset
 from geo_assets.bronze.costs import build_cost_asset
-from geo_assets.contract import DatasetContract, RasterContract
+from geo_assets.contract import DatasetContract
 from geo_assets.datasets import PROJECT, contracts_of, grids_of, load_tree
 from geo_assets.gold.queries import Query, build_query_defs, read_queries
 from geo_assets.gold.recipes import kinds_of
@@ -133,15 +133,6 @@ def build_message_sensors(
     return found
 
 
-def tiling_datasets(contracts: Sequence[DatasetContract]) -> set[str]:
-    """Datasets that cut giant rasters."""
-    return {
-        one.name
-        for one in contracts
-        if isinstance(one, RasterContract) and one.tile is not None
-    }
-
-
 def build_defs(
     settings: Settings,
     resources: Mapping[str, dg.ConfigurableResource],
@@ -205,16 +196,14 @@ def build_work_sensors(
         )
         for container in sorted({one.source.container for one in contracts})
     ]
-    unpublishing = {one.name for one in contracts if one.on_delete == "unpublish"}
-    tiling = tiling_datasets(contracts)
-    tiles = named({tiles_job(dataset) for dataset in tiling})
+    tiles = named({tiles_job(dataset) for dataset in router.tiling})
     exports = named({exports_job(one.name) for one in contracts if kinds_of(one)})
     joins = named({statistics_job(one.dataset) for one in wanted_of(contracts)})
     names = [one.name for one in queries]
     return [
         *arrivals,
-        build_janitor(interval, unpublishing, tiling, router),
-        *([build_tiles_sensor(tiles, interval)] if tiling else []),
+        build_janitor(interval, router),
+        *([build_tiles_sensor(tiles, interval)] if router.tiling else []),
         build_exports_sensor(contracts, names, exports, interval),
         build_statistics_sensor(contracts, joins, interval),
     ]

@@ -16,17 +16,12 @@ from typing import NamedTuple
 import dagster as dg
 
 from geo_assets.backfills import open_backfills
-from geo_assets.liveness import UNFINISHED
+from geo_assets.liveness import RANGE_END, RANGE_START, SINGLE, UNFINISHED
 from geo_assets.naming import files_partitions, tiles_partitions
 from geo_resources import giant_tiles, ledger_history, run_history
 from geo_resources.database import Database
 from geo_resources.retention import Retention, days_before
 
-RANGE_START, RANGE_END = (
-    "dagster/asset_partition_range_start",
-    "dagster/asset_partition_range_end",
-)
-SINGLE = "dagster/partition"
 _PAGE = 1_000  # keys that go in one transaction: listings wait for its end
 
 

@@ -14,7 +14,12 @@ RETRY_ID_TAG = "dagster/auto_retry_run_id"
 WILL_RETRY_TAG = "dagster/will_retry"
 RETRIED_WITHIN_SECONDS = 60  # by Dagster, if at all; its daemon looks every 5
 WORKER_TAG = "strata/worker"  # host:pid:start of the process that executes the run
-FILES_TAGS = {"dagster/partition", "dagster/asset_partition_range_start"}
+SINGLE = "dagster/partition"
+RANGE_START, RANGE_END = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+FILES_TAGS = {SINGLE, RANGE_START}
 BORN_WITHIN_SECONDS = 90.0  # from its start until a run over files says who it is
 
 QUEUED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
@@ -24,6 +29,11 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """Tags of a run over the partitions from one key to another, both included."""
+    return {RANGE_START: first, RANGE_END: last}
 
 
 def worker_tag() -> str:

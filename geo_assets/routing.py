@@ -42,6 +42,20 @@ class Router:
                 return Route(contract.name, partition_key(blob), None)
         return Route(None, None, unclaimed_reason(blob))
 
+    @property
+    def unpublishing(self) -> set[str]:
+        """Datasets that give up what was made of a deleted file."""
+        return {one.name for one in self.contracts if one.on_delete == "unpublish"}
+
+    @property
+    def tiling(self) -> set[str]:
+        """Datasets that cut giant rasters."""
+        return {
+            one.name
+            for one in self.contracts
+            if isinstance(one, RasterContract) and one.tile is not None
+        }
+
     @cached_property
     def digests(self) -> dict[str, str]:
         """Digest of each contract, by dataset."""

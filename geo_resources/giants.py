@@ -185,15 +185,14 @@ WHERE container = %(container)s AND ops.digest(blob) = ops.digest(%(blob)s)
 """
 
 
-def close_stale(connection: "Connection", tiling: Collection[str] | None = None) -> int:
+def close_stale(connection: "Connection", tiling: Collection[str]) -> int:
     """Close giants whose file is not to be made, or gone; returns how many.
 
     Args:
         connection: in a transaction.
-        tiling: datasets that cut giants; the others' files are made whole. None: all.
+        tiling: datasets that cut giants; the others' files are made whole.
     """
-    bound = {"tiling": None if tiling is None else [*tiling]}
-    return connection.execute(_CLOSE_STALE, bound).rowcount
+    return connection.execute(_CLOSE_STALE, {"tiling": [*tiling]}).rowcount
 
 
 # A running row is its run's; a failed one goes on where it stopped.
@@ -205,7 +204,7 @@ FROM ops.ledger AS l
 WHERE l.id = g.ledger_id AND g.state <> 'closed' AND l.status <> 'running' AND (
     (g.state = 'open' AND NOT (
         l.present AND l.status IN ('pending', 'failed') AND l.dataset = g.dataset
-        AND (%(tiling)s::text[] IS NULL OR g.dataset = ANY(%(tiling)s))
+        AND g.dataset = ANY(%(tiling)s::text[])
     ))
     OR (g.state = 'done' AND l.status NOT IN ('pending', 'failed')
         AND l.products = '[]')

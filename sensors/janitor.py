@@ -6,9 +6,10 @@ which outlives the sensor's ticks. What stays out: when a file is tried again, w
 the ledger knows.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -40,20 +41,13 @@ def janitor_spec() -> dg.AssetSpec:
     )
 
 
-def build_janitor(
-    interval_seconds: int,
-    unpublishing: Collection[str],
-    tiling: Collection[str] | None = None,
-    router: Router | None = None,
-) -> dg.SensorDefinition:
+def build_janitor(interval_seconds: int, router: Router) -> dg.SensorDefinition:
     """The sensor that never launches a run: it releases, re-queues and deletes.
 
     Args:
         interval_seconds: shortest time between two ticks.
-        unpublishing: datasets that give up what was made of a deleted file.
-        tiling: datasets that cut giant rasters; None: all may.
-        router: the contracts, asked whose files are that wait for a dataset that is no
-            more.
+        router: the contracts, which say what becomes of deleted files, of giants, and
+            of files that wait for a dataset that is no more.
     """
 
     @dg.sensor(
@@ -69,15 +63,7 @@ def build_janitor(
         database: Database,
         scratch: Scratch,
     ) -> dg.SensorResult:
-        found = sweep(
-            context.instance,
-            storage,
-            database,
-            scratch,
-            unpublishing,
-            tiling,
-            router,
-        )
+        found = sweep(context.instance, storage, database, scratch, router)
         now = datetime.now(UTC)
         events: list[dg.AssetMaterialization] = []
         if any(found.values()) or is_report_due(context.cursor, now):
@@ -99,14 +85,12 @@ def is_report_due(last_report: str | None, now: datetime) -> bool:
     return not last_report or now - datetime.fromisoformat(last_report) >= REPORT_EVERY
 
 
-def sweep(  # noqa: PLR0913, PLR0917
+def sweep(
     instance: dg.DagsterInstance,
     storage: Storage,
     database: Database,
     scratch: Scratch,
-    unpublishing: Collection[str],
-    tiling: Collection[str] | None = None,
-    router: Router | None = None,
+    router: Router,
 ) -> Counts:
     """Put everything right once; how much of each there was.
 
@@ -114,18 +98,26 @@ def sweep(  # noqa: PLR0913, PLR0917
     file claimed, a lock on a table keeps no scratch. The last error is raised then.
     """
     held: dict[str, str] = {}
+
+    def delete() -> int:
+        deletions = delete_replaced(storage, database)
+        held.update(deletions.held)
+        return deletions.deleted
+
     parts: dict[str, Callable[[], int]] = {
         "dead runs ended": lambda: len(fail_dead_runs(instance)),
         "files of dead runs released": lambda: release(instance, database),
         "files to be told of again": lambda: requeue_untold(instance, database),
         "tiles of dead runs released": lambda: release_tiles(instance, database),
-        "giants given up": lambda: close_giants(database, tiling),
+        "giants given up": lambda: close_giants(database, router.tiling),
         "failed files due again": lambda: requeue(database),
         "files of former datasets": lambda: rehome(database, router),
         "scratch folders swept": lambda: sweep_scratch(instance, scratch),
         "staging tables dropped": lambda: drop_staging(database),
-        "deleted files unpublished": lambda: unpublish_deleted(database, unpublishing),
-        "replaced products deleted": lambda: delete_replaced(storage, database, held),
+        "deleted files unpublished": lambda: unpublish_deleted(
+            database, router.unpublishing
+        ),
+        "replaced products deleted": delete,
         "products that could not be deleted": lambda: len(held),
     }
     found: Counts = {}
@@ -163,7 +155,7 @@ def release_tiles(instance: dg.DagsterInstance, database: Database) -> int:
         return giant_tiles.release(connection, dead)
 
 
-def close_giants(database: Database, tiling: Collection[str] | None) -> int:
+def close_giants(database: Database, tiling: Collection[str]) -> int:
     """Give up tiles whose file was replaced, refused, withdrawn; how many giants."""
     with database.transaction() as connection:
         return giants.close_stale(connection, tiling)
@@ -175,10 +167,8 @@ def requeue(database: Database) -> int:
         return ledger.requeue_due(connection)
 
 
-def rehome(database: Database, router: Router | None) -> int:
+def rehome(database: Database, router: Router) -> int:
     """Files that wait for a dataset that is no more find another, or are ignored."""
-    if router is None:
-        return 0
     with database.transaction() as connection:
         return ledger.rehome(connection, router.digests.keys(), router.route)
 
@@ -214,21 +204,19 @@ def unpublish_deleted(database: Database, datasets: Collection[str]) -> int:
     return len(gone)
 
 
-def delete_replaced(
-    storage: Storage, database: Database, held: dict[str, str] | None = None
-) -> int:
-    """Delete the blobs that no accepted row owns any more; returns how many.
+class Deletions(NamedTuple):
+    """What became of the blobs that no accepted row owns any more."""
 
-    Args:
-        storage: where they lie.
-        database: where they are noted.
-        held: takes those that could not be deleted, and why; they are put off.
-    """
+    deleted: int
+    held: Mapping[str, str]
+    """Those that could not be deleted, by href, and why; they are put off."""
+
+
+def delete_replaced(storage: Storage, database: Database) -> Deletions:
+    """Delete the blobs that no accepted row owns any more."""
     with database.transaction() as connection:
         hrefs = ledger.deletions_due(connection, MOST_PER_TICK)
-        faults = storage.delete_hrefs(hrefs)
-        ledger.put_off_deletions(connection, faults)
-        deleted = ledger.deletions_done(connection, [*{*hrefs} - {*faults}])
-    if held is not None:
-        held.update(faults)
-    return deleted
+        held = storage.delete_hrefs(hrefs)
+        ledger.put_off_deletions(connection, held)
+        deleted = ledger.deletions_done(connection, [*{*hrefs} - {*held}])
+    return Deletions(deleted, held)

@@ -28,6 +28,7 @@ from geo_assets.liveness import (
     TILES,
     UNFINISHED,
     is_over,
+    range_tags,
 )
 from geo_assets.naming import files_job, files_partitions
 from geo_resources import ledger
@@ -236,8 +237,7 @@ def datasets_at_work(
 def _run_request(line: Line, batch: Batch, run_key: str) -> dg.RunRequest:
     is_first = line.is_idle and batch is line.batches[0]
     tags = {
-        "dagster/asset_partition_range_start": batch.first_key,
-        "dagster/asset_partition_range_end": batch.last_key,
+        **range_tags(batch.first_key, batch.last_key),
         PRIORITY_TAG: FIRST if is_first else line.priority,
         BATCH_TAG: batch.digest,
         "strata/files": str(len(batch.ids)),

@@ -13,6 +13,7 @@ from geo_assets.contract import DatasetContract
 from geo_assets.grid_contract import HexGridContract
 from geo_assets.h3.specs import plan_runs
 from geo_assets.integrity import INTEGRITY
+from geo_assets.liveness import range_tags
 from geo_assets.naming_h3 import grid_job
 from geo_assets.retention import RETENTION
 
@@ -142,10 +143,7 @@ def build_grid_schedule(contract: HexGridContract, cron: str) -> dg.ScheduleDefi
         for number, run in enumerate(plan_runs(contract)):
             tags = {}
             if run.first is not None and run.last is not None:
-                tags = {
-                    "dagster/asset_partition_range_start": run.first,
-                    "dagster/asset_partition_range_end": run.last,
-                }
+                tags = range_tags(run.first, run.last)
             yield dg.RunRequest(
                 run_key=f"{moment}#{number}", asset_selection=run.assets, tags=tags
             )

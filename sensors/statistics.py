@@ -12,7 +12,7 @@ import dagster as dg
 
 from geo_assets.contract import DatasetContract
 from geo_assets.joins.recipes import wanted_of
-from geo_assets.liveness import BATCH_TAG
+from geo_assets.liveness import BATCH_TAG, range_tags
 from geo_assets.naming import files_partitions
 from geo_assets.naming_h3 import statistics_job
 from geo_resources import cell_files, cell_tables, exports
@@ -88,8 +88,7 @@ def _newest(files: Sequence[CellFile]) -> list[CellFile]:
 
 def _request(dataset: str, batch: Batch) -> dg.RunRequest:
     tags = {
-        "dagster/asset_partition_range_start": batch.first_key,
-        "dagster/asset_partition_range_end": batch.last_key,
+        **range_tags(batch.first_key, batch.last_key),
         "dagster/priority": LAST,
         BATCH_TAG: f"h3 {batch.digest}",
         "strata/files": str(len(batch.ids)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 
 from geo_assets.batch import LARGE_BYTES
-from geo_assets.liveness import BATCH_TAG, SIZE_TAG, TILES
+from geo_assets.liveness import BATCH_TAG, SIZE_TAG, TILES, range_tags
 from geo_assets.naming import tiles_job, tiles_partitions
 from geo_resources import giant_tiles, ledger
 from geo_resources.database import Database
@@ -111,8 +111,7 @@ def _lines(instance: dg.DagsterInstance, connection: "Connection") -> Iterator[L
 
 def _run_request(dataset: str, batch: Batch, run_key: str) -> dg.RunRequest:
     tags = {
-        "dagster/asset_partition_range_start": batch.first_key,
-        "dagster/asset_partition_range_end": batch.last_key,
+        **range_tags(batch.first_key, batch.last_key),
         PRIORITY_TAG: AGAIN,
         BATCH_TAG: batch.digest,
         "strata/tiles": str(len(batch.ids)),

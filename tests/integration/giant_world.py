@@ -14,8 +14,10 @@ import rasterio
 import yaml
 from rasterio.transform import from_origin
 
+from geo_assets.datasets import read_contracts
 from geo_assets.definitions import build_defs
 from geo_assets.naming import item_id
+from geo_assets.routing import Router
 from geo_resources import ledger, pgstac
 from geo_resources.scratch import Scratch
 from geo_resources.settings import Settings
@@ -156,7 +158,8 @@ class GiantWorld(VectorWorld):
         """What the janitor found."""
         scratch = self.resources["scratch"]
         assert isinstance(scratch, Scratch)
-        found = sweep(self._instance, self.storage, self.database, scratch, [])
+        router = Router(read_contracts(self.project))
+        found = sweep(self._instance, self.storage, self.database, scratch, router)
         return {what: count for what, count in found.items() if count}
 
     def by_hand(self, thing: str, key: str) -> bool:

@@ -13,7 +13,9 @@ import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from geo_assets import batch
+from geo_assets.datasets import read_contracts
 from geo_assets.definitions import build_defs
+from geo_assets.routing import Router
 from geo_resources import ledger
 from geo_resources.breakers import Breaker
 from geo_resources.recovery import BREAKERS_FOLDER, Recovery
@@ -64,7 +66,7 @@ class FaultWorld(VectorWorld):
     def sweep(self) -> None:
         """What the janitor does at a tick."""
         needed = (self.resources[name] for name in ("storage", "database", "scratch"))
-        sweep(self._instance, *needed, [])
+        sweep(self._instance, *needed, Router(read_contracts(self.folder)))
 
     def events(self, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
         """Events of all runs, oldest first."""

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from geo_assets.datasets import read_contracts
 from geo_assets.liveness import (
     BORN_WITHIN_SECONDS,
     RETRIED_WITHIN_SECONDS,
@@ -22,6 +23,7 @@ from geo_assets.liveness import (
     is_over,
 )
 from geo_assets.liveness import worker_tag as tag_of_this_process
+from geo_assets.routing import Router
 from geo_cli.deletion_checks import check_deletions
 from geo_resources import ledger, ledger_recovery
 from geo_resources.blobs import MissingContainerError
@@ -34,6 +36,7 @@ from sensors.janitor import (
     JANITOR,
     REPORT_EVERY,
     build_janitor,
+    delete_replaced,
     sweep,
     unpublish_deleted,
 )
@@ -42,6 +45,7 @@ from tests.integration.retention_world import opened
 from tests.integration.storage_world import listed
 
 NOBODY = f"{socket.gethostname()}:{2**22 + 1}:0.00"
+ROUTER = Router(read_contracts())
 RANGE = {"dagster/asset_partition_range_start": "a"}
 
 
@@ -83,7 +87,7 @@ def status_of(world, run_id):
 
 def tick(world, storage, scratch, cursor=None):
     """One evaluation of the sensor, and the cursor that it leaves."""
-    sensor = build_janitor(10, [])
+    sensor = build_janitor(10, ROUTER)
     with dg.build_sensor_context(
         instance=world.instance,
         cursor=cursor,
@@ -107,7 +111,7 @@ def test_a_run_whose_process_is_gone_ends_and_its_files_wait_again(
     world.claim("b", run=alive)
     with scratch.folder(alive) as kept:
         (kept.parents[1] / run_id).mkdir()
-        found = sweep(world.instance, storage, world.database, scratch, [])
+        found = sweep(world.instance, storage, world.database, scratch, ROUTER)
         assert kept.exists()
     assert {what: n for what, n in found.items() if n} == {
         "dead runs ended": 1,
@@ -127,11 +131,11 @@ def test_what_a_dead_run_made_but_told_nobody_of_is_made_again(world, storage, s
         (row,) = world.claim(name, run=run_id)
         world.accept_untold(row, "analysis")
     world.transact(ledger.mark_told, ended)
-    found = sweep(world.instance, storage, world.database, scratch, [])
+    found = sweep(world.instance, storage, world.database, scratch, ROUTER)
     assert found["files to be told of again"] == 1
     assert world.pending() == ["a@1"]
     assert world.rows()["a@1"]["products"] == products_of("a", "analysis")
-    again = sweep(world.instance, storage, world.database, scratch, [])
+    again = sweep(world.instance, storage, world.database, scratch, ROUTER)
     assert again["files to be told of again"] == 0
 
 
@@ -254,7 +258,7 @@ def test_products_that_cannot_be_deleted_are_put_off_and_keep_no_others(  # noqa
     note_deletions(world, leased, "file:///mnt/former/silver/d.tif", *others)
 
     def swept():
-        found = sweep(world.instance, in_azure, world.database, scratch, [])
+        found = sweep(world.instance, in_azure, world.database, scratch, ROUTER)
         return [*found.values()][-2:]
 
     assert swept() == [0, 2]
@@ -280,8 +284,8 @@ def test_a_folder_in_the_place_of_a_product_keeps_no_other(world, storage, tmp_p
     storage.put_bytes("silver", "b.tif", b"x")
     hrefs = [storage.href("silver", name) for name in ("a.tif", "b.tif")]
     note_deletions(world, *hrefs)
-    held = {}
-    assert janitor.delete_replaced(storage, world.database, held) == 1
+    deleted, held = delete_replaced(storage, world.database)
+    assert deleted == 1
     assert held.keys() == world.deletions() == {hrefs[0]}
     assert not storage.exists("silver", "b.tif")
 
@@ -294,7 +298,7 @@ def test_storage_that_is_down_keeps_no_file_claimed(world, scratch, tmp_path):
     nowhere = Storage(url=(tmp_path / "not there").as_uri())
     note_deletions(world, f"{nowhere.url}/silver/old.tif")
     with pytest.raises(MissingContainerError):
-        sweep(world.instance, nowhere, world.database, scratch, [])
+        sweep(world.instance, nowhere, world.database, scratch, ROUTER)
     assert world.pending() == ["b@1"]
     assert scratch.runs() == set()
     assert world.query("SELECT * FROM ops.deletions"), "noted until it is up again"
