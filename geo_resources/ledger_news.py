@@ -4,8 +4,9 @@ In goes a run or a dataset; out come news of rejected files and of datasets in w
 nothing is left to do. What stays out: Dagster, and who is told.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, LiteralString, NamedTuple
 
 from geo_resources.cloud_events import News
 
@@ -19,14 +20,28 @@ def rejected_files(connection: "Connection", run_id: str) -> list[News]:
     A file that waits again by now, because it or the contract changed, is not among
     them: there will be news of its next verdict.
     """
+    return _rejections(connection, _REJECTED + "run_id = %s ORDER BY id", [run_id])
+
+
+def rejected_since(
+    connection: "Connection", dataset: str, since: datetime
+) -> list[News]:
+    """The same news, of whatever runs: what a dataset has rejected after a moment."""
+    where = "dataset = %s AND run_id IS NOT NULL AND finished > %s ORDER BY id"
+    return _rejections(connection, _REJECTED + where, [dataset, since])
+
+
+def _rejections(
+    connection: "Connection", query: LiteralString, bound: Sequence[object]
+) -> list[News]:
     from psycopg.rows import dict_row
 
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_REJECTED, [run_id]).fetchall()
+        rows = cursor.execute(query, bound).fetchall()
     return [
         News(
             type="strata.file.rejected",
-            about=(run_id, row.pop("id")),
+            about=(row["run_id"], row.pop("id")),
             dataset=row["dataset"],
             subject=f"{row['container']}/{row['blob']}",
             time=row.pop("finished"),
@@ -36,13 +51,12 @@ def rejected_files(connection: "Connection", run_id: str) -> list[News]:
     ]
 
 
-_REJECTED = """
+_REJECTED: LiteralString = """
 SELECT
     id, dataset, container, blob, etag, bytes, code, message, evidence,
     suggested_action, run_id, attempts AS attempt, finished
 FROM ops.ledger
-WHERE run_id = %s AND status = 'rejected'
-ORDER BY id
+WHERE status = 'rejected' AND
 """
 
 

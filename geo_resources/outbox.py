@@ -6,14 +6,13 @@ who dies with a parcel leaves it to the next one. What stays out: HTTP (`webhook
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
 
 from geo_resources.cloud_events import News, envelope
 from geo_resources.ledger_rows import jsonb, text_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from psycopg import Connection
 
 
@@ -54,6 +53,19 @@ _PUT = """
 INSERT INTO ops.outbox (target, event_id, type, dataset, event)
 VALUES (%(target)s, %(event_id)s, %(type)s, %(dataset)s, %(event)s)
 ON CONFLICT (target, event_id) DO NOTHING
+"""
+
+
+def last_completion(connection: "Connection", dataset: str) -> datetime | None:
+    """When a dataset was complete, as anybody was told the last time; None: never."""
+    row = connection.execute(_LAST_COMPLETION, [dataset]).fetchone()
+    return datetime.fromisoformat(row[0]) if row else None
+
+
+_LAST_COMPLETION = """
+SELECT event ->> 'time' FROM ops.outbox
+WHERE type = 'strata.dataset.complete' AND dataset = %s
+ORDER BY id DESC LIMIT 1
 """
 
 

@@ -6,7 +6,7 @@ evaluated twice makes the same news, with the same ids.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +16,7 @@ from geo_assets.catalog.assets import SUCCESS_RATE
 from geo_assets.fault_report import traceback_of
 from geo_assets.integrity import INTEGRITY
 from geo_assets.liveness import WILL_RETRY_TAG
-from geo_resources import ledger_news
+from geo_resources import ledger_news, outbox
 from geo_resources.cloud_events import News
 from geo_resources.database import Database
 from geo_resources.scrub import scrub
@@ -33,6 +33,7 @@ ENDS = {
 DATASET_TAG = "strata/dataset"
 OUTCOME_TAG = "strata/outcome"
 DELIVERY_SECONDS = 25.0  # of a tick, which has 60; the last request may take 20 more
+LOOK_BACK = timedelta(days=1)  # for what is told before a dataset is complete
 MOST_EVENTS = 1_000  # of one run: batches have some 20 files
 
 
@@ -115,7 +116,19 @@ def news_of(
         yield from run_failed(instance, run, counts)
     for dataset in counts:
         if news := ledger_news.completion(connection, dataset):
+            yield from not_yet_told(connection, dataset)
             yield news
+
+
+def not_yet_told(connection: "Connection", dataset: str) -> list[News]:
+    """Rejections before the end of a dataset, also of runs not looked at so far.
+
+    Those from before it was complete the last time were told then.
+    """
+    told = outbox.last_completion(connection, dataset)
+    day = datetime.now(UTC) - LOOK_BACK
+    since = max(told, day) if told else day
+    return ledger_news.rejected_since(connection, dataset, since)
 
 
 def below_threshold(instance: dg.DagsterInstance, run_id: str) -> Iterator[News]:

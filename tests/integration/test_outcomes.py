@@ -205,6 +205,24 @@ def test_two_runs_that_end_together_make_one_completion(platform):
     assert platform.types() == ["dataset.complete"]
 
 
+def test_a_dataset_is_complete_only_after_the_rejections_of_runs_not_looked_at(
+    platform,
+):
+    platform.run(bad_batch(platform, good=0, bad=2))
+    platform.ledger.see({"0.tif": "1", "1.tif": "1", "good.tif": "1"})
+
+    def accept(context):
+        (row,) = platform.ledger.claim("good.tif", run=context.run_id)
+        platform.ledger.accept(row)
+
+    platform.run(accept)
+    platform.tick("runs_succeeded")
+    first = ["file.rejected", "file.rejected", "dataset.complete"]
+    assert platform.types() == first
+    platform.tick("runs_failed")
+    assert platform.types() == [*first, "run.failed"]
+
+
 def test_what_could_not_be_noted_is_noted_by_the_next_tick(platform):
     """Dagster moves on behind a run whose sensor failed, but for errors of its own."""
     platform.run(bad_batch(platform, good=0, bad=1))
