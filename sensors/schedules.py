@@ -56,6 +56,7 @@ def _clocked(
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=status.RUNNING if on else status.STOPPED,
+        description=words,
     )
 
 
@@ -94,11 +95,9 @@ def _quality(contracts: Sequence[DatasetContract]) -> dg.ScheduleDefinition:
 
 def build_integrity_schedules() -> list[dg.ScheduleDefinition]:
     """The integrity watcher: a sample each day, everything once a month."""
-    job = dg.define_asset_job(
-        "integrity",
-        selection=dg.AssetSelection.assets(INTEGRITY),
-        description="Asks whether everything is as the ledger says.",
-    )
+    words = "Asks whether everything is as the ledger says."
+    selection = dg.AssetSelection.assets(INTEGRITY)
+    job = dg.define_asset_job("integrity", selection=selection, description=words)
     whole = {"ops": {"__".join(INTEGRITY.path): {"config": {"share": 1.0}}}}
     return [
         dg.ScheduleDefinition(
@@ -108,10 +107,11 @@ def build_integrity_schedules() -> list[dg.ScheduleDefinition]:
             run_config=config,
             execution_timezone="UTC",
             default_status=dg.DefaultScheduleStatus.RUNNING,
+            description=f"{words} {how_much}",
         )
-        for name, cron, config in (
-            ("integrity_sample", SAMPLE_CRON, None),
-            ("integrity_whole", WHOLE_CRON, whole),
+        for name, cron, config, how_much in (
+            ("integrity_sample", SAMPLE_CRON, None, "A sample, as configured."),
+            ("integrity_whole", WHOLE_CRON, whole, "All of it."),
         )
     ]
 
