@@ -285,7 +285,8 @@ FROM (SELECT DISTINCT unnest(%s::text[]) AS href) AS written
 WHERE NOT EXISTS (
     SELECT FROM ops.product_owners AS o WHERE o.digest = ops.digest(href)
 )
-ON CONFLICT (digest) DO NOTHING
+ON CONFLICT (digest) DO UPDATE SET -- an orphan's note names no source to wait for
+    container = excluded.container, blob = excluded.blob
 """
 
 

@@ -107,7 +107,8 @@ _INTEND = """
 INSERT INTO ops.deletions (href, container, blob, reason, requested_at)
 SELECT href, %s, %s, 'written, but not accepted', now()
 FROM (SELECT DISTINCT unnest(%s::text[]) AS href) AS written
-ON CONFLICT (digest) DO NOTHING
+ON CONFLICT (digest) DO UPDATE SET -- an orphan's note names no source to wait for
+    container = excluded.container, blob = excluded.blob
 """
 
 

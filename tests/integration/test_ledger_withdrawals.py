@@ -2,7 +2,8 @@
 
 import pytest
 
-from geo_resources import ledger
+from geo_resources import giant_tiles, giants, integrity, ledger
+from geo_resources.giants import NewTile
 from geo_resources.ledger import ClaimHeldError, First
 from tests.integration.ledger_world import NOW, products_of, route, uris
 
@@ -242,3 +243,34 @@ def test_blobs_of_a_run_that_died_are_deleted_unless_somebody_owns_them(world):
         "az://silver/rasters/a.tif/visualization.tif",
         "az://silver/rasters/a.tif/analysis.tif",
     }
+
+
+# Orphans that `strata repair` gave to the sweeper
+
+
+ORPHAN = "az://silver/rasters/a.tif/analysis.tif"
+
+
+def swept_next(world):
+    return world.transact(ledger.deletions_due, 9)
+
+
+def test_an_orphan_that_a_run_writes_anew_is_not_deleted_under_it(world):
+    world.transact(integrity.delete_orphan, ORPHAN)
+    assert swept_next(world) == [ORPHAN]
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif")
+    world.transact(ledger.intend, row, [ORPHAN])
+    assert swept_next(world) == []
+    world.transact(ledger.release, ["run"])
+    assert swept_next(world) == [ORPHAN]
+
+
+def test_an_orphan_that_a_tile_writes_anew_is_not_deleted_under_it(world):
+    world.transact(integrity.delete_orphan, ORPHAN)
+    world.see({"a.tif": "1"})
+    (row,) = world.claim("a.tif")
+    world.transact(giants.open_giant, row, "digest", {}, [NewTile(0, 0, "tile", 5)])
+    (tile,) = world.transact(giant_tiles.claim, "rasters", ["tile"], "run")
+    assert world.transact(giant_tiles.intend, tile, [ORPHAN])
+    assert swept_next(world) == []
