@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import dagster as dg
 from pydantic import Field
 
-from geo_resources import integrity, pgstac, tables
+from geo_resources import integrity, tables
 from geo_resources.database import Database
 from geo_resources.integrity import KINDS, OF_A_FILE, Finding, Kind
 from geo_resources.scratch import Scratch
@@ -228,10 +228,13 @@ def _remove(connection: "Connection", one: Finding) -> bool:
         return integrity.delete_orphan(connection, one.thing) > 0
     if one.kind == "orphan_item":
         collection, _, item = one.thing.partition("/")
-        return pgstac.delete_items(connection, collection, [item]) > 0
+        return integrity.delete_orphan_item(connection, collection, item) > 0
     if one.container is None or one.blob is None:
         return False
     table = (one.thing.removeprefix("geo."), one.container, one.blob)
+    tables.lock_tables(connection, [table[0]])
+    if integrity.is_owned(connection, one.thing):
+        return False  # a run was quicker
     if not tables.plan_table_withdrawal(connection, *table).drops_table:
         return False  # something hangs on it: its rows stay, too
     return tables.withdraw_table(connection, *table).drops_table

@@ -6,9 +6,11 @@ stays flat.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, LiteralString, NamedTuple, get_args
 
 from geo_resources.ledger_withdrawals import HAS_SUCCESSOR
+from geo_resources.pgstac import in_pgstac
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -266,7 +268,7 @@ def count_rows(connection: "Connection", share: float, salt: str) -> list[Findin
     return [
         Finding("wrong_count", dataset, container, blob, f"geo.{name}", words)
         for name, dataset, shared in tables
-        for container, blob, words in _wrong_counts(connection, name, shared=shared)
+        for container, blob, words in _counted(connection, name, shared=shared)
     ]
 
 
@@ -278,6 +280,17 @@ WHERE to_regclass(format('geo.%%I', t.table_name)) IS NOT NULL
         < %(share)s::float8 * 2147483648
 ORDER BY 1
 """
+
+
+def _counted(
+    connection: "Connection", name: str, *, shared: bool
+) -> list[tuple[str | None, str | None, str]]:
+    """`_wrong_counts` of a table; none of one that is withdrawn meanwhile."""
+    from psycopg import errors
+
+    with suppress(errors.UndefinedTable), connection.transaction():
+        return _wrong_counts(connection, name, shared=shared)
+    return []
 
 
 def _wrong_counts(
@@ -339,3 +352,25 @@ INSERT INTO ops.deletions (href, container, blob, reason, requested_at)
 VALUES (%s, '', '', 'orphan', now())
 ON CONFLICT (digest) DO NOTHING
 """
+
+
+def delete_orphan_item(connection: "Connection", collection: str, item: str) -> int:
+    """Delete an item, unless a file has come to own it; how many there were."""
+    with in_pgstac(connection, lock=collection):  # loads commit item and owner as one
+        return connection.execute(_DELETE_ORPHAN_ITEM, [collection, item]).rowcount
+
+
+_DELETE_ORPHAN_ITEM = """
+DELETE FROM items AS i WHERE i.collection = %s AND i.id = %s AND NOT EXISTS (
+    SELECT FROM ops.product_owners AS o
+    WHERE o.digest = ops.digest('item:' || i.collection || '/' || i.id)
+)
+"""
+
+
+def is_owned(connection: "Connection", table: str) -> bool:
+    """Whether a table, or rows of it, are a file's; `lock_tables` comes before."""
+    return connection.execute(_IS_OWNED, [f"table:{table}"]).rowcount > 0
+
+
+_IS_OWNED = "SELECT FROM ops.product_owners WHERE split_part(uri, '#', 1) = %s"
