@@ -68,8 +68,8 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """
     statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
-    now = time.time()
-    dead = [one.dagster_run for one in records if _is_dead(instance, one, now)]
+    listed = [one.dagster_run for one in records if _is_dead(instance, one)]
+    dead = [run for run in listed if _is_still_dead(instance, run)]
     for run in dead:
         if run.status is dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, "The process of this run is gone.")
@@ -78,7 +78,15 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return [run.run_id for run in dead]
 
 
-def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> bool:
+def _is_still_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Asked again, for the process of a run that has ended well is gone, too."""
+    now = instance.get_run_record_by_id(run.run_id)
+    if now is None or now.dagster_run.status is not run.status:
+        return False
+    return _is_dead(instance, now)
+
+
+def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Whether the process of a run has ended, or died before it said who it is."""
     run = record.dagster_run
     tag = run.tags.get(WORKER_TAG)
@@ -87,6 +95,7 @@ def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> 
     of_checks = bool(run.asset_check_selection) and not run.asset_selection
     if of_checks or not FILES_TAGS & run.tags.keys():
         return False  # such runs say nothing of their process
+    now = time.time()
     return now - (record.start_time or now) > BORN_WITHIN_SECONDS
 
 
