@@ -7,7 +7,7 @@ it, instead of an empty table.
 
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, LiteralString, cast
 
 from geo_resources.tables_grants import hide
@@ -220,26 +220,33 @@ def sweep_staging(
 
     Args:
         connection: in a transaction.
-        living: ledger rows whose files are being worked on; asked once the tables
-            are listed, so that one made meanwhile is not taken for a leftover.
+        living: ledger rows whose files are being worked on; asked once a table is
+            held, so that one made anew meanwhile is not taken for a leftover.
     """
-    from psycopg import errors, sql
-
-    swept: list[str] = []
     listed = connection.execute(_STAGING_TABLES, [STAGING]).fetchall()
     kept = living(connection)
-    for (name,) in listed:
-        if ledger_id_of(name) in kept:
-            continue
-        try:
-            with connection.transaction():
-                lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT")
-                connection.execute(lock.format(table(name)))
-                connection.execute(sql.SQL("DROP TABLE {}").format(table(name)))
-        except (errors.LockNotAvailable, errors.UndefinedTable):
-            continue
-        swept.append(name)
-    return swept
+    left = [name for (name,) in listed if ledger_id_of(name) not in kept]
+    return [name for name in left if _drop_leftover(connection, name, living)]
+
+
+def _drop_leftover(
+    connection: "Connection",
+    name: str,
+    living: Callable[["Connection"], Collection[int]],
+) -> bool:
+    from psycopg import Rollback, errors, sql
+
+    with (
+        suppress(errors.LockNotAvailable, errors.UndefinedTable),
+        connection.transaction(),
+    ):
+        lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT")
+        connection.execute(lock.format(table(name)))
+        if ledger_id_of(name) in living(connection):
+            raise Rollback  # made anew by a run that began since
+        connection.execute(sql.SQL("DROP TABLE {}").format(table(name)))
+        return True
+    return False
 
 
 _STAGING_TABLES = """

@@ -379,3 +379,18 @@ def test_a_reader_that_stays_is_waited_for_and_then_given_up(loader, database_ur
     arguments = (spec_of(), staging, load_of(etag="2"), facts)
     loader.transact(tables.publish_table, *arguments, mode="own")
     assert loader.rows() == [(1, 2)]
+
+
+def test_staging_that_a_run_makes_anew_during_a_sweep_is_no_leftover(loader):
+    staging, _ = loader.stage(spec_of(), numbers(1), load_of())
+    running = set()
+
+    def living(_):
+        found = {*running}
+        if not running:
+            running.add(1)
+            loader.stage(spec_of(), numbers(5), load_of())
+        return found
+
+    assert loader.transact(tables.sweep_staging, living) == []
+    assert loader.transact(tables.measure, staging).rows == 5
