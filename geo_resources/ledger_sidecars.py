@@ -140,7 +140,7 @@ def tell_rasters(connection: "Connection", container: str) -> int:
     """
     with connection.transaction():
         untold = connection.execute(_UNTOLD, [container, MOST_TOLD]).fetchall()
-        ids = [row[0] for row in untold]
+        ids = [sidecar for sidecar, _ in untold]
         if not ids:
             return 0
         wanting = connection.execute(_WANTING, {"ids": ids}).fetchall()
@@ -148,12 +148,14 @@ def tell_rasters(connection: "Connection", container: str) -> int:
         connection.execute(_LOCK_IDS, [sorted({*ids, *rasters})])
         again = connection.execute(_AGAIN, {"rasters": rasters, "ids": ids}).rowcount
         kept = [sidecar for sidecar, _, status in wanting if status == "running"]
-        connection.execute(_TOLD, {"ids": [one for one in ids if one not in kept]})
+        told = [(sidecar, etag) for sidecar, etag in untold if sidecar not in kept]
+        with connection.cursor() as cursor:
+            cursor.executemany(_TOLD, told)
     return again
 
 
 _UNTOLD = """
-SELECT id FROM ops.ledger
+SELECT id, etag FROM ops.ledger
 WHERE container = %s AND status = 'ignored' AND dataset IS NULL AND present AND settled
     AND told_etag IS DISTINCT FROM etag AND ops.may_tell(blob)
 ORDER BY id LIMIT %s
@@ -185,7 +187,8 @@ WHERE r.id = ANY(%(rasters)s) AND r.status = 'accepted' AND r.present AND EXISTS
 )
 """
 
-# What was said of another version is not true of this one.
+# What was said of another version is not true of this one. One that came meanwhile, or
+# that is too young to be read, stays to be told.
 _TOLD = """
 UPDATE ops.ledger SET
     told_etag = etag,
@@ -195,5 +198,6 @@ UPDATE ops.ledger SET
         THEN 'sensor metadata, changed: read when its raster is made again'
         ELSE message
     END
-WHERE id = ANY(%(ids)s) AND status = 'ignored' AND dataset IS NULL
+WHERE id = %s AND etag = %s AND status = 'ignored' AND dataset IS NULL
+    AND present AND settled
 """
