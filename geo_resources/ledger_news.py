@@ -112,11 +112,15 @@ WHERE dataset = %s AND (
 LIMIT 1
 """
 
+# Looks once more itself: a file may have come since it was asked for open ones.
 _STATE = """
 SELECT max(last), jsonb_object_agg(status, files) FROM (
-    SELECT status, count(*) AS files, max(finished) AS last
+    SELECT status, count(*) AS files, max(finished) AS last,
+        bool_or(status IN ('pending', 'running')
+            OR (status = 'failed' AND retry_after IS NOT NULL)) AS is_open
     FROM ops.ledger
     WHERE dataset = %s
     GROUP BY status
 ) AS counted
+HAVING NOT bool_or(is_open)
 """

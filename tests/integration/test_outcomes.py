@@ -18,10 +18,12 @@ from geo_assets.batch import BatchReport, Refused
 from geo_assets.catalog.assets import batch_health, build_collection_asset
 from geo_assets.contract import RasterContract
 from geo_assets.errors import CorruptError
+from geo_resources import ledger_news
 from geo_resources.database import Database
 from geo_resources.webhook import Webhooks
 from sensors.outcomes import NotRecordedError, build_outcome_sensors
 from tests.integration.ledger_world import NOW, World
+from tests.integration.meanwhile import before_statement
 
 pytestmark = pytest.mark.integration
 
@@ -185,6 +187,17 @@ def test_a_dataset_with_files_that_wait_or_will_be_tried_again_is_not_complete(
     platform.cursors = dict.fromkeys(platform.sensors, START)
     platform.tick_all()
     assert platform.types() == []
+
+
+def test_a_dataset_is_not_complete_with_a_file_that_came_at_the_last_moment(platform):
+    platform.run(bad_batch(platform, good=1, bad=0))
+
+    def arrive():
+        platform.ledger.see({"0.tif": "1", "later.tif": "1"})
+
+    words = "jsonb_object_agg(status, files)"
+    with before_statement(platform.database, words, arrive) as connection:
+        assert ledger_news.completion(connection, "rasters") is None
 
 
 def test_the_same_run_seen_twice_is_told_once(platform):
