@@ -29,7 +29,12 @@ from geo_resources.promotion_model import (
     PromotionRefusedError,
     TablePlan,
 )
-from geo_resources.promotion_plan import read_plans, source_state, tables_of
+from geo_resources.promotion_plan import (
+    is_untold,
+    read_plans,
+    source_state,
+    tables_of,
+)
 from geo_resources.promotion_swap import Incoming, check_target, swap, version_before
 from geo_resources.promotion_tables import (
     finish_staged,
@@ -45,6 +50,9 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from geo_resources.pgstac import Json
+
+
+SWEEP_SECONDS = 3.0  # at most, that the janitor holds a dataset after a dead promotion
 
 
 class Desk(NamedTuple):
@@ -75,16 +83,16 @@ def promote(desk: Desk, order: Order, admit: Callable[[], object]) -> Swapped:
     Args:
         desk: where from and where to.
         order: what is wanted, and by whom.
-        admit: raises if the dataset may not be promoted; called once noted.
+        admit: raises if the dataset may not be promoted; called once it is sure which
+            files are, so that no check on one of them is overlooked.
 
     Raises:
         PromotionError: it cannot be done as things are; see its subclasses.
         TableChangedError: a table changed in this moment; try again.
     """
     with _attempt(desk.production, order) as (number, guard):
-        admit()
         _refuse_itself(desk.working, guard)
-        sent = _send(desk, order.dataset, number)
+        sent = _send(desk, order.dataset, number, admit)
         _finish(desk, sent.plans)
         facts = _verify(desk, sent)
         roles = {row[0] for row in guard.execute("SELECT rolname FROM pg_roles")}
@@ -127,7 +135,7 @@ def _attempt(production: Database, order: Order) -> Generator[_Attempt]:
             set_patience(guard)
             # The lock comes first: a row that says it runs, and is locked by nobody,
             # is of a dead process.
-            alone = promotions.try_lock(guard, order.dataset)
+            alone = promotions.try_lock(guard, order.dataset, SWEEP_SECONDS)
             with production.transaction() as connection:
                 if alone:
                     promotions.abandon(connection, order.dataset)
@@ -166,7 +174,7 @@ def _refuse_itself(working: Database, guard: "Connection") -> None:
 _WHICH = "SELECT current_database(), pg_postmaster_start_time()"
 
 
-def _send(desk: Desk, dataset: str, number: UUID) -> _Sent:
+def _send(desk: Desk, dataset: str, number: UUID, admit: Callable[[], object]) -> _Sent:
     """Copy tables and items of one moment beside what serves."""
     from psycopg import errors
 
@@ -175,10 +183,21 @@ def _send(desk: Desk, dataset: str, number: UUID) -> _Sent:
     try:
         with desk.working.snapshot([(SCHEMA, name) for name in names]) as source:
             set_patience(source)
+            _refuse_untold(source, dataset)
+            admit()
             return _send_from(desk, source, dataset, names, number)
     except errors.UndefinedTable as error:
         message = f"a table of {dataset} was dropped just now: {error}"
         raise TableChangedError(message) from error
+
+
+def _refuse_untold(source: "Connection", dataset: str) -> None:
+    if is_untold(source, dataset):
+        message = (
+            f"files of {dataset} are accepted, and how their checks went is not known "
+            "yet: promote it when their run has ended"
+        )
+        raise PromotionRefusedError(message)
 
 
 def _send_from(

@@ -139,6 +139,16 @@ SELECT encode(sha256(convert_to(concat_ws('/',
 """
 
 
+def is_untold(connection: "Connection", dataset: str) -> bool:
+    """Whether Dagster does not know yet how checks on accepted files went."""
+    return connection.execute(_UNTOLD, [dataset]).rowcount > 0
+
+
+_UNTOLD = """
+SELECT FROM ops.ledger WHERE NOT told AND dataset = %s AND status = 'accepted' LIMIT 1
+"""
+
+
 def accepted_of(
     connection: "Connection", dataset: str, partitions: Collection[str]
 ) -> set[str]:

@@ -4,6 +4,7 @@ The row of a promotion is done in the very transaction that swaps: what it says 
 serves. An attempt that failed, or whose process died, has its row too.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -140,10 +141,18 @@ WHERE id = %s AND state = 'running'
 """
 
 
-def try_lock(connection: "Connection", dataset: str) -> bool:
+def try_lock(
+    connection: "Connection", dataset: str, patience_seconds: float = 0.0
+) -> bool:
     """Be the only one at work on a dataset until the transaction ends, or not."""
-    found = connection.execute(_LOCK, [f"strata:promotion:{dataset}"]).fetchone()
-    return bool(found and found[0])
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        found = connection.execute(_LOCK, [f"strata:promotion:{dataset}"]).fetchone()
+        if found and found[0]:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
 
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -186,16 +195,12 @@ def _one(connection: "Connection", where: str, value: object) -> Promotion | Non
 
 def sweep(connection: "Connection") -> tuple[int, int]:
     """Put right what dead promotions left: how many attempts, and staged tables."""
-    running = "SELECT DISTINCT dataset FROM ops.promotions WHERE state = 'running'"
     staged = [row[0] for row in connection.execute(_STAGED, [NEXT]).fetchall()]
     dead = 0
-    for (dataset,) in connection.execute(running).fetchall():
+    for (dataset,) in connection.execute(_RUNNING).fetchall():
         if try_lock(connection, dataset):
             dead += abandon(connection, dataset)
-    living = {row[0] for row in connection.execute(_LIVING).fetchall()}
-    kept = living | {
-        items_table(row[0]) for row in connection.execute(running).fetchall()
-    }
+    kept = _kept(connection)
     by_others = connection.execute(_BY_OTHERS).rowcount > 0
     dropped = [
         name
@@ -207,18 +212,27 @@ def sweep(connection: "Connection") -> tuple[int, int]:
     return dead, len(dropped)
 
 
+def _kept(connection: "Connection") -> set[str]:
+    """What promotions that are at work stage, or are about to."""
+    living = {row[0] for row in connection.execute(_LIVING)}
+    return living | {items_table(row[0]) for row in connection.execute(_RUNNING)}
+
+
 def _drop(connection: "Connection", name: str) -> bool:
-    from psycopg import errors, sql
+    from psycopg import Rollback, errors, sql
 
     table = sql.Identifier(NEXT, name)
     lock_it = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(table)
     try:
         with connection.transaction():
             connection.execute(lock_it)
+            if name in _kept(connection):
+                raise Rollback  # made anew by one that began since
             connection.execute(sql.SQL("DROP TABLE {}").format(table))
+            return True
     except (errors.LockNotAvailable, errors.UndefinedTable):
-        return False
-    return True
+        pass
+    return False
 
 
 # Listed before it is asked who lives: one that begins meanwhile is not in the list.
@@ -231,6 +245,7 @@ ORDER BY relname
 _BY_OTHERS = """
 SELECT FROM ops.promotions WHERE state = 'running' AND engine <> 'copy'
 """
+_RUNNING = "SELECT DISTINCT dataset FROM ops.promotions WHERE state = 'running'"
 _LIVING = """
 SELECT t ->> 'table' FROM ops.promotions CROSS JOIN jsonb_array_elements(tables) AS t
 WHERE state = 'running'

@@ -19,7 +19,7 @@ from geo_assets.promotion.desk import blockers_of
 from geo_resources import ledger, promotions
 from geo_resources.database import Database
 from geo_resources.production import ProductionDatabase
-from geo_resources.promotion_plan import source_state
+from geo_resources.promotion_plan import is_untold, source_state
 from geo_resources.promotions import Promotion
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def _reasons(
     with database.transaction() as connection:
         counts = ledger.counts(connection, dataset)
         state = source_state(connection, dataset)
-    if any(one.status in OPEN and one.files for one in counts):
+        untold = is_untold(connection, dataset)
+    if untold or any(one.status in OPEN and one.files for one in counts):
         yield "its files are not through"
     if not any(one.status == "accepted" and one.files for one in counts):
         yield "no file is accepted"

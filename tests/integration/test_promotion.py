@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from geo_resources.promotion_model import (
 )
 from geo_resources.tables import TableChangedError
 from tests.conftest import ROOT, TEMPLATE, cloned_database
+from tests.integration.meanwhile import before
 from tests.integration.promotion_world import COLLECTION, World, item_of
 from tests.integration.tables_world import load_of, polygon, spec_of, values
 
@@ -458,3 +460,47 @@ def test_what_was_damaged_in_production_since_shows_in_the_checksum(promoted):
     assert promoted.there.value(query.format("DESC")) == known
     promoted.there.execute("UPDATE geo.lots SET v = 0 WHERE fid = 2")
     assert promoted.there.value(query.format("ASC")) != known
+
+
+def test_the_janitor_leaves_what_a_new_promotion_stages_in_a_leftovers_place(
+    promoted, monkeypatch
+):
+    load(promoted, 7, etag="2")
+
+    def broken(source, production, plans):
+        copy_all(source, production, plans)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        promoted.promote(broken)
+    assert "lots" in promoted.relations("geo_next")
+
+    def engine(source, production, plans):
+        copy_all(source, production, plans)
+        going.set()
+        assert swept.wait(10)
+
+    going, swept = threading.Event(), threading.Event()
+    promotes = threading.Thread(target=promoted.promote, args=[engine])
+
+    def begin():
+        promotes.start()
+        assert going.wait(10)
+
+    before(monkeypatch, promotions, "_drop", begin)
+    promoted.there.transact(promotions.sweep)
+    swept.set()
+    promotes.join()
+    assert promoted.serves() == [(1, 7)]
+
+
+def test_a_promotion_waits_for_the_janitor_who_ends_a_dead_one(promoted):
+    load(promoted, 7, etag="2")
+    promoted.there.transact(promotions.begin, promoted.order())  # and its process died
+    with promoted.production.transaction() as janitor:
+        assert promotions.sweep(janitor)[0] == 1
+        promotes = threading.Thread(target=promoted.promote)
+        promotes.start()
+        time.sleep(1)
+    promotes.join()
+    assert promoted.serves() == [(1, 7)]

@@ -8,10 +8,12 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from geo_assets.definitions import build_defs, build_resources
+from geo_resources import promotion
 from geo_resources.database import connect
 from geo_resources.production import ProductionDatabase
 from geo_resources.settings import Settings
 from tests.conftest import TEMPLATE, cloned_database
+from tests.integration.meanwhile import before
 from tests.integration.vector_world import VectorWorld, opened
 
 pytestmark = pytest.mark.integration
@@ -225,3 +227,19 @@ def test_without_a_production_database_there_is_nothing_to_promote(world, home):
     keys = defs.resolve_asset_graph().get_all_asset_keys()
     assert not [one for one in keys if one.path[0] == "production"]
     assert "promotions" not in {one.name for one in defs.sensors}
+
+
+def test_no_failed_check_is_overlooked_because_it_is_told_late(world, monkeypatch):
+    rows = world.drop("auto/a.geojson", 1)
+    key = rows["auto/a.geojson"]["partition_key"]
+    world.ask("UPDATE ops.ledger SET told = false")
+    assert "files are not through" in world.look()[1]
+    assert "not known yet" in failure(world.promote("auto"))
+
+    def tell():
+        world.judge(["auto", "table"], "counts_match", passed=False, partition=key)
+        world.ask("UPDATE ops.ledger SET told = true")
+
+    before(monkeypatch, promotion, "tables_of", tell)
+    assert "counts_match on auto/table" in failure(world.promote("auto"))
+    assert world.serves("auto") is None
