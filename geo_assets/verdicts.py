@@ -13,7 +13,7 @@ from typing import Any
 
 from geo_assets.batch import Broken, Refused
 from geo_assets.contract import DatasetContract
-from geo_assets.errors import BadNameError, DuplicateError
+from geo_assets.errors import BadNameError, DuplicateError, SourceError
 from geo_assets.fault_report import FaultReport
 from geo_assets.faults import diagnose
 from geo_resources import ledger, pgstac
@@ -92,6 +92,21 @@ class Verdicts:
             expected="content that is new to the dataset",
             duplicate_of=first.blob,
         )
+
+    @contextmanager
+    def of_this_version(self, row: LedgerRow) -> Generator[None]:
+        """What is found wrong is the file's fault if it was not replaced meanwhile.
+
+        Raises:
+            BlobChangedError: it was, and what was read is of no version.
+        """
+        try:
+            yield
+        except (BadNameError, DuplicateError):
+            raise
+        except SourceError:
+            self._storage.ensure_unchanged(row.container, row.blob, row.etag)
+            raise
 
     def intend(self, row: LedgerRow, hrefs: Sequence[str]) -> None:
         """Note blobs before they are written: what a kill leaves there is swept."""

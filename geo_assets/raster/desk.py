@@ -85,6 +85,7 @@ class RasterDesk:
         from geo_assets.raster.chain import process_raster
 
         with (
+            self._verdicts.of_this_version(row),
             self._workers.room(row.bytes),
             self._scratch.folder(self._run_id) as folder,
         ):

@@ -101,6 +101,7 @@ class VectorDesk:
             SourceError: the file cannot be used.
         """
         with (
+            self._verdicts.of_this_version(row),
             self._workers.room(row.bytes),
             self._scratch.folder(self._run_id) as folder,
         ):

@@ -1,5 +1,7 @@
 """What another does at the one moment that is dangerous: it is known by a call."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +36,22 @@ def before_statement(database: Database, words: str, deed: Deed) -> Iterator[Any
         watched = Watched(connection, words, deed)
         yield watched
     assert not watched.deeds, "the statement never came"
+
+
+def until_it_waits(work: threading.Thread, database: Database) -> None:
+    """Let somebody else work in a thread until it is done, or waits for our locks."""
+    work.start()
+    while work.is_alive() and not _waits(database):
+        time.sleep(0.05)
+
+
+def _waits(database: Database) -> bool:
+    query = """
+    SELECT FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+    WHERE NOT l.granted AND a.datname = current_database()
+    """
+    with database.transaction() as connection:
+        return connection.execute(query).rowcount > 0
 
 
 def before(patch: pytest.MonkeyPatch, owner: Any, name: str, deed: Deed) -> None:

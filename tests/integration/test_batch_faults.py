@@ -16,12 +16,14 @@ from geo_assets import batch
 from geo_assets.datasets import read_contracts
 from geo_assets.definitions import build_defs
 from geo_assets.routing import Router
+from geo_assets.verdicts import Verdicts
 from geo_resources import ledger
 from geo_resources.breakers import Breaker
 from geo_resources.recovery import BREAKERS_FOLDER, Recovery
 from geo_resources.scratch import Scratch
 from geo_resources.settings import Settings
 from sensors.janitor import sweep
+from tests.integration.meanwhile import after
 from tests.integration.vector_world import VectorWorld, opened, project
 
 pytestmark = pytest.mark.integration
@@ -198,6 +200,20 @@ def test_a_rejected_file_is_tried_again_when_its_contract_changed_and_only_then(
     assert statuses(rows) == {"a": "accepted", "b": "rejected"}
     assert not {row["run_id"] for row in rows.values()} & {*runs.values()}
     assert [row["attempts"] for row in rows.values()] == [1, 1], "since the verdict"
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_not_refused_for_that(
+    world, monkeypatch
+):
+    world.put(a=PLACES)
+    assert statuses(world.arrive()) == {"a": "accepted"}
+    with world.database.transaction() as connection:
+        connection.execute("UPDATE ops.ledger SET status = 'pending'")
+    after(monkeypatch, Verdicts, "fetch", lambda: world.put(a=NOT_PLACES))
+    row = world.arrive()["places/a.csv"]
+    assert (row["status"], row["code"]) == ("failed", "BLOB_CHANGED")
+    assert row["products"], "readers have what there was"
+    assert world.arrive()["places/a.csv"]["code"] == "NO_GEOMETRY"
 
 
 def test_a_full_disk_is_tried_four_times_then_left_to_the_recovery(world):
