@@ -36,6 +36,8 @@ from geo_resources.ledger import LedgerRow
 from geo_resources.prices import ACCESS_TIERS
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from geo_assets.raster.giant import GiantPlan, TileFacts
     from geo_assets.raster.tile import TileResult
 
@@ -91,6 +93,7 @@ class TileDesk:
                 return None
         plan, source = self._prepare(tile)
         with (
+            self._verdicts.of_this_version(row),
             self._bench.workers.room(0),  # it streams, however large its window is
             self._bench.scratch.folder(self._bench.run_id) as folder,
             self._windows.of(tile, plan, source) as window,
@@ -190,19 +193,10 @@ class TileDesk:
             giant_tiles.give_back(connection, [tile.id], tile.run_id)
 
     def _take_file(self, row: LedgerRow) -> LedgerRow | None:
-        """Claim the file of a tile, to judge it; None if it waits no more."""
-        tile = self._tiles[row.partition_key]
+        digest = contract_digest(self._contract)
         with self._database.transaction() as connection:
-            found = ledger.claim(
-                connection,
-                self._contract.name,
-                [tile.file_key],
-                tile.run_id,
-                datetime.now(UTC),
-                again=(),
-                contract=contract_digest(self._contract),
-            )
-        return next((one for one in found if one.id == tile.ledger_id), None)
+            tile = self._tiles[row.partition_key]
+            return take_file(connection, self._contract.name, tile, digest)
 
     def events(
         self, outcome: "Done[TileFacts | None] | Refused | Broken"
@@ -245,6 +239,32 @@ class TileDesk:
             },
             tags={CODE_VERSION_TAG: TILE_CODE, DATA_VERSION_TAG: tile.digest},
         )
+
+
+def take_file(
+    connection: "Connection", dataset: str, tile: ClaimedTile, contract: str
+) -> LedgerRow | None:
+    """Claim the file of a tile, to judge it; None if it waits no more.
+
+    A newer version, which has the key by now, is left to its own run.
+    """
+    from psycopg import Rollback
+
+    with connection.transaction():
+        found = ledger.claim(
+            connection,
+            dataset,
+            [tile.file_key],
+            tile.run_id,
+            datetime.now(UTC),
+            again=(),
+            contract=contract,
+        )
+        for one in found:
+            if one.id == tile.ledger_id:
+                return one
+        raise Rollback
+    return None
 
 
 def as_rows(tiles: Iterable[ClaimedTile], dataset: str) -> list[LedgerRow]:
