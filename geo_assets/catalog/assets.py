@@ -14,6 +14,7 @@ from geo_assets.specs import key_of
 from geo_resources import ledger, pgstac, pgstac_bands
 from geo_resources.database import Database
 from geo_resources.prices import ACCESS_TIERS, Prices
+from geo_resources.turns import await_turn
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -127,6 +128,8 @@ def refresh_collection(
     from geo_assets.catalog.collection import build_collection
 
     with database.transaction() as connection:
+        # Else one who counted before others had loaded could have the last word.
+        await_turn(connection, f"collection {contract.name}")
         total = pgstac.aggregate(connection, contract.name)
         counts = {
             one.status: one.files for one in ledger.counts(connection, contract.name)
