@@ -84,7 +84,8 @@ def open_rows(database: Database, name: str) -> Generator[Rows]:
         cursor.execute(_SNAPSHOT)
         cursor.execute(f"SET LOCAL ROLE {LOADER}")
         cursor.execute(lock)  # before the snapshot is taken: a swap leaves no gap
-        cursor.execute(f"{_VERSION} '{name}'")  # a name of ours: [a-z0-9_]
+        # A name of ours: [a-z0-9_]. One that was dropped and made again has version 1.
+        cursor.execute(f"{_VERSION} '{name}' AND loaded_at = '{row.loaded_at}'")
         found = cursor.fetchone()
         if found is None or found[0] != row.version:
             message = f"geo.{name} was changed by somebody"

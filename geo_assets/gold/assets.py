@@ -127,6 +127,8 @@ def make_all(
             if error is None:
                 yield Outcome(export, product.href, future.result(), None)
                 continue
+            if patience.call(NEEDS, desk.is_over, export):
+                continue  # whatever there is by now, the sensor finds
             words = f"{type(error).__name__}: {first_line(error)}"
             delay = recovery.delay(attempt)
             with database.transaction() as connection:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geo_assets.contract import VectorContract
-from geo_assets.gold.recipes import SUFFIXES, TableKind
+from geo_assets.gold.recipes import SUFFIXES, TableKind, wanted_of
 from geo_assets.naming import export_name
 from geo_resources import exports, tables_export
 from geo_resources.database import Database
@@ -79,7 +79,18 @@ class ExportDesk:
                 made = made._replace(etag=blob.etag)
         with self._database.transaction() as connection:
             exports.finish(connection, self.product(export), export.state, made)
+            # Another run's, older, may have been uploaded since: it has finished, too.
+            if made.etag is not None:
+                self._storage.ensure_unchanged(GOLD, name, made.etag)
         return made
+
+    def is_over(self, export: Export) -> bool:
+        """Whether the table is gone, or another one, since it was asked for."""
+        wanted = wanted_of([self._contract])
+        with self._database.transaction() as connection:
+            found = exports.all_of(connection, wanted)
+        mine = export.kind, export.subject, export.state
+        return mine not in {(one.kind, one.subject, one.state) for one in found}
 
     def product(self, export: Export) -> Product:
         """The blob in gold of an export."""
