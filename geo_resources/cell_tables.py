@@ -124,11 +124,16 @@ def _saying(query: str) -> str:
     return f"Statistics per H3 cell, of all files; made by Strata ({digest})"
 
 
+def lock_rows(connection: "Connection", table: CellTable, source: int) -> None:
+    """Be the only one at work on a file until the transaction ends."""
+    lock_tables(connection, [f"{SCHEMA}.{table.name} {source}"])
+
+
 def begin_rows(connection: "Connection", table: CellTable, source: int) -> None:
     """Be the only one at work on a file; take an empty table for its new rows."""
     from psycopg import sql
 
-    lock_tables(connection, [f"{SCHEMA}.{table.name} {source}"])
+    lock_rows(connection, table, source)
     create = sql.SQL("CREATE TEMPORARY TABLE staged ({}) ON COMMIT DROP")
     connection.execute(create.format(sql.SQL(table.form.body)))
 

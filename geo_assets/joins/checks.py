@@ -60,7 +60,7 @@ def look(
     """Whether the cells add up, of these files or of all."""
     table = table_of(contract)
     wanted = None if subjects is None else [*subjects]
-    with database.transaction() as connection:
+    with database.snapshot(()) as connection:  # a file may be made again meanwhile
         made = cell_files.made(connection, contract.name, wanted)
         if not made or not cell_tables.exists(connection, table.name):
             return Verdict(passed=not made, found="no file has statistics")

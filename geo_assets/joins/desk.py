@@ -16,6 +16,7 @@ from geo_assets.joins.recipes import (
     same_data,
     statistics_of,
     table_of,
+    wanted_of,
 )
 from geo_assets.naming_h3 import shares_view, statistics_view
 from geo_resources import cell_features, cell_files, cell_tables, cell_views, exports
@@ -93,6 +94,8 @@ class CellDesk:
         """Put the rows of a file in the place of those before."""
         product = self.product(file)
         with self._database.transaction() as connection:
+            source = cell_files.noted(connection, product).id
+            cell_tables.lock_rows(connection, self._table, source)
             known = cell_files.noted(connection, product)
             if same_data(known.state, file.state):
                 made = self._roll_up(connection, known)
@@ -100,6 +103,13 @@ class CellDesk:
                 made = self._measure(connection, file, known.id)
             exports.finish(connection, product, file.state, made)
         return made
+
+    def is_over(self, file: CellFile) -> bool:
+        """Whether the file is gone, or was made anew, since it was asked for."""
+        with self._database.transaction() as connection:
+            found = cell_files.all_of(connection, wanted_of([self._contract]))
+        mine = file.partition_key, file.state
+        return mine not in {(one.partition_key, one.state) for one in found}
 
     def _measure(self, connection: "Connection", file: CellFile, source: int) -> Made:
         cell_tables.begin_rows(connection, self._table, source)
