@@ -3,6 +3,9 @@
 Both are started once per session, whatever the number of xdist workers: a lock file and
 a count of users in the session's temporary folder say who comes first and last. Each
 test has a database of its own, cloned from a template in which the migrations ran.
+
+Properties are tried on the same examples by everybody, at any speed: who wants to look
+for others says `pytest --hypothesis-profile=default`.
 """
 
 import fcntl
@@ -16,11 +19,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from geo_cli import bootstrap
 from geo_cli.cluster import LOOPBACK, Cluster, free_port, port_is_free
 from geo_cli.processes import server_account, spawn, stop, wait_until
 from geo_resources.database import migrate
+
+settings.load_profile("ci")  # Hypothesis' own: no chance, no deadline
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "strata_template"
@@ -184,7 +190,7 @@ def start_azurite(service: str = "blob") -> str:
     command += ["--inMemoryPersistence", "--silent", "--disableTelemetry"]
     command += ["--skipApiVersionCheck"]  # our SDK may be newer than the emulator
     process = spawn(command, log=folder / "azurite.log", cwd=folder, detached=True)
-    assert wait_until(lambda: not port_is_free(port), 30), "Azurite does not start"
+    assert wait_until(lambda: not port_is_free(port), 120), "Azurite does not start"
     return json.dumps({"port": port, "pid": process.pid, "folder": str(folder)})
 
 
