@@ -64,24 +64,27 @@ def load_sensors() -> dict[str, bool]:
 def serving_daemon(settings: Settings) -> Iterator[Callable[[], None]]:
     """A call that makes sure of a daemon; one that was started here is stopped."""
     started: list[int] = []
+    begun = False
 
     def serve() -> None:
+        nonlocal begun
         with locked(settings.home):
             if is_daemon_running(settings):
                 return
-            if started:
+            if begun:
                 end = log_tail(daemon_log(settings), 40)
                 message = f"the Dagster daemon has ended:\n{end}"
                 raise ServiceError(message)
+            begun = True  # said before: a signal may come before its number is known
             started.append(start_daemon(settings, QUICK_TICKS))
 
     try:
         serve()
         yield serve
     finally:
-        if started:
+        if begun:
             with locked(settings.home):
-                stop_daemon(settings, started[0])
+                stop_daemon(settings, *started)
 
 
 def _wait(
