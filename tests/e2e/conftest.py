@@ -1,7 +1,6 @@
 """`strata dev` as its users have it, and a browser to look at it with."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -172,10 +171,11 @@ def end_dev(platform: Platform, process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     process.wait(END_SECONDS)
     platform.strata("down")
-    left = [*processes_of(platform.home)]
+    left = psutil.wait_procs([*processes_of(platform.home)], END_SECONDS)[1]
+    said = [one.cmdline() for one in left]
     for one in left:
-        os.kill(one.pid, signal.SIGKILL)
-    assert not left, [one.cmdline() for one in left]
+        one.kill()
+    assert not left, said
 
 
 def processes_of(home: Path) -> Iterator[psutil.Process]:

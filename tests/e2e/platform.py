@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from rasterio.transform import from_origin
 
 STRATA = Path(sys.executable).parent / "strata"
-RUN_SECONDS = 300
+RUN_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,19 @@ class Platform:
     def blobs(self, container: str) -> dict[str, Path]:
         """Every file of a container, by name."""
         root = self.container(container)
-        return {
-            str(path.relative_to(root)): path
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
+        return {str(path.relative_to(root)): path for path in sorted(files_below(root))}
+
+    def scratch_files(self) -> list[Path]:
+        """Work in progress, but for that of schedules at their hour."""
+        services = json.loads((self.home / "services.json").read_text("utf-8"))
+        query = "SELECT run_id FROM run_tags WHERE key = 'dagster/schedule_name'"
+        root = self.home / "scratch"
+        left = [*files_below(root)]
+        with psycopg.connect(services["dagster_url"]) as connection:
+            by_clock = {row[0] for row in connection.execute(query)}
+        return [
+            path for path in left if path.relative_to(root).parts[0] not in by_clock
+        ]
 
     def ledger(self) -> dict[str, dict[str, Any]]:
         """Rows of `strata status`, by blob; the newest version of each."""
@@ -89,6 +97,12 @@ class Platform:
         url = json.loads(self.strata("up", "--json"))["database_url"]
         with psycopg.connect(url, row_factory=dict_row) as connection:
             return connection.execute(sql.encode()).fetchall()
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file; folders may come and go meanwhile, which `rglob` does not bear."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
 
 
 def write_raster(  # noqa: PLR0913

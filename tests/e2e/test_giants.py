@@ -1,13 +1,10 @@
 """A giant as its users have it: a file dropped, the daemon, a kill, one raster."""
 
-import os
-import signal
-
 import pytest
 import rasterio
 
 from tests.conftest import temporary_home
-from tests.e2e.killing import connect, wait_for, worker_pid
+from tests.e2e.killing import connect, find_worker, wait_for
 from tests.e2e.platform import RUN_SECONDS, Platform, product_files, write_raster
 
 pytestmark = pytest.mark.e2e
@@ -17,6 +14,7 @@ AREA = (
     "SELECT sum(area_m2) AS m2 FROM h3.demo_giants_statistics "
     "WHERE band = 1 AND resolution = 9"
 )
+AT_WORK = "SELECT run_id FROM ops.giant_tiles WHERE state = 'running'"
 MADE = "SELECT partition_key, finished FROM ops.giant_tiles WHERE state = 'made'"
 
 
@@ -38,8 +36,9 @@ def test_a_killed_giant_goes_on_with_the_tiles_that_are_left(platform):
     write_raster(platform.container("bronze") / BLOB, size=3500, **tiled)
     running = platform.start("run", "--until-idle")
     with connect(platform) as connection:
+        worker = find_worker(platform, connection, AT_WORK)
         wait_for(a_tile_is_made, platform, connection, RUN_SECONDS)
-        os.kill(worker_pid(platform), signal.SIGKILL)
+        worker.kill()
         before = dict(connection.execute(MADE).fetchall())
         assert running.wait(RUN_SECONDS) == 0
         after = dict(connection.execute(MADE).fetchall())

@@ -1,8 +1,7 @@
 """SIGKILL at any stage: the next run ends with the products of an undisturbed one."""
 
-import os
-import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -10,8 +9,16 @@ import psycopg
 import pytest
 
 from tests.conftest import temporary_home
-from tests.e2e.killing import Look, connect, dev_running, wait_for, worker_pid
-from tests.e2e.platform import Platform, product_files, write_raster
+from tests.e2e.killing import (
+    CLAIMED,
+    Look,
+    connect,
+    dev_running,
+    find_worker,
+    kill_at,
+    wait_for,
+)
+from tests.e2e.platform import Platform, files_below, product_files, write_raster
 
 pytestmark = pytest.mark.e2e
 
@@ -23,11 +30,11 @@ def is_claimed(_platform: Platform, connection: psycopg.Connection) -> bool:
 
 
 def is_writing(platform: Platform, _connection: psycopg.Connection) -> bool:
-    return any((platform.home / "scratch").rglob("*.tif*"))
+    return any(".tif" in path.name for path in files_below(platform.home / "scratch"))
 
 
 def is_uploading(platform: Platform, _connection: psycopg.Connection) -> bool:
-    return any(platform.container("silver").rglob("is_uploading/**/*.tif"))
+    return has_cogs(platform, "is_uploading")
 
 
 def is_published(_platform: Platform, connection: psycopg.Connection) -> bool:
@@ -35,11 +42,16 @@ def is_published(_platform: Platform, connection: psycopg.Connection) -> bool:
 
 
 def is_at_work(platform: Platform, _connection: psycopg.Connection) -> bool:
-    return any(platform.container("silver").rglob("is_at_work/**/*.tif"))
+    return has_cogs(platform, "is_at_work")
 
 
 STAGES: tuple[Look, ...] = (is_claimed, is_writing, is_uploading, is_published)
 ALL: tuple[Look, ...] = (*STAGES, is_at_work)
+
+
+def has_cogs(platform: Platform, folder: str) -> bool:
+    blobs = platform.blobs("silver")
+    return any(f"/{folder}/" in name and name.endswith(".tif") for name in blobs)
 
 
 def rows_with(connection: psycopg.Connection, folder: str, status: str) -> int:
@@ -48,11 +60,12 @@ def rows_with(connection: psycopg.Connection, folder: str, status: str) -> int:
 
 
 def drop_files(platform: Platform, stage: Look) -> None:
-    """The files of a stage: always the same, and like those of no other."""
-    folder = platform.container("bronze") / stage.__name__
+    """The files of a stage: always the same, like those of no other, all at once."""
+    folder = platform.home / "arriving" / stage.__name__
     seed = FILES * ALL.index(stage)
     for i in range(FILES):
         write_raster(folder / f"f{i}.tif", seed=seed + i, size=1800)
+    folder.rename(platform.container("bronze") / stage.__name__)
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +120,7 @@ def first_difference(one: bytes, other: bytes) -> str:
 def test_a_killed_run_is_made_good(platform, undisturbed, stage):
     drop_files(platform, stage)
     with connect(platform) as connection:
-        wait_for(stage, platform, connection)
-        os.kill(worker_pid(platform), signal.SIGKILL)
+        kill_at(stage, platform, connection)
         platform.strata("run", "--until-idle")
     assert outcomes(platform, stage) == [("accepted", None, None)] * FILES
     assert_as_undisturbed(platform, undisturbed)
@@ -117,13 +129,13 @@ def test_a_killed_run_is_made_good(platform, undisturbed, stage):
 def test_after_a_loss_of_everything_the_next_run_makes_it_good(platform, undisturbed):
     drop_files(platform, is_at_work)
     with connect(platform) as connection:
+        doomed = [find_worker(platform, connection, CLAIMED, "is_at_work/%")]
         wait_for(is_at_work, platform, connection)
-        doomed = [psutil.Process(worker_pid(platform))]
     for name in ("dev.pid", "daemon.pid"):
         process = psutil.Process(int((platform.home / name).read_text()))
         doomed += [*process.children(recursive=True), process]
     for process in doomed:
-        if process.is_running():
+        with suppress(psutil.NoSuchProcess):  # it went with one before
             process.kill()
     platform.strata("run", "--until-idle")
     assert outcomes(platform, is_at_work) == [("accepted", None, None)] * FILES
@@ -157,5 +169,4 @@ def assert_whole(platform: Platform, files: int) -> None:
         "SELECT count(*), count(DISTINCT id) AS ids FROM pgstac.items"
     )
     assert (items["count"], items["ids"]) == (files, files)
-    scratch = platform.home / "scratch"
-    assert not [path for path in scratch.rglob("*") if path.is_file()]
+    assert not platform.scratch_files()

@@ -1,8 +1,7 @@
 """SIGKILL while a table is made: readers see none, or the whole; nothing is left."""
 
-import os
-import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -12,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from geo_assets.vector.wkb import write_points
-from tests.e2e.killing import Look, connect, dev_running, wait_for, worker_pid
+from tests.e2e.killing import Look, connect, dev_running, kill_at
 from tests.e2e.platform import Platform
 
 pytestmark = pytest.mark.e2e
@@ -45,39 +44,36 @@ def platform() -> Iterator[Platform]:
         yield platform
 
 
-def drop_points(platform: Platform, name: str, first: int) -> None:
-    """Numbered points on a grid, as a FlatGeobuf that appears at once."""
+def write_points_file(path: Path, first: int) -> None:
+    """Numbered points on a grid, as a FlatGeobuf."""
     numbers = np.arange(ROWS)
     places = np.column_stack([numbers % 360 - 179.5, numbers // 360 % 170 - 85.0])
     present = np.ones(ROWS, np.bool_)
     table = pa.table(
         {"v": first + numbers, "g": write_points(places, present, z=False, m=False)}
     )
-    path = platform.container("bronze") / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = platform.home / path.name
     pyogrio.write_arrow(
         table,
-        part,
+        path,
         driver="FlatGeobuf",
         geometry_name="g",
         geometry_type="Point",
         crs="EPSG:4326",
     )
-    part.rename(path)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_load_is_made_good(platform, stage):
     whole = {}
+    folder = platform.home / "arriving" / stage.__name__
+    folder.mkdir(parents=True)
     for number in range(2):
         first = 10 * STAGES.index(stage) + number
-        name = f"{stage.__name__}/{number}.fgb"
-        whole[name] = (ROWS, ROWS, first, first + ROWS - 1)
-        drop_points(platform, name, first)
+        whole[f"{folder.name}/{number}.fgb"] = (ROWS, ROWS, first, first + ROWS - 1)
+        write_points_file(folder / f"{number}.fgb", first)
+    folder.rename(platform.container("bronze") / folder.name)  # all at once
     with connect(platform) as connection:
-        wait_for(stage, platform, connection)
-        os.kill(worker_pid(platform), signal.SIGKILL)
+        kill_at(stage, platform, connection)
         for name, rows in whole.items():
             assert rows_of(platform, connection, name) in {None, rows}
         platform.strata("run", "--until-idle")

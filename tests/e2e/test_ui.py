@@ -10,7 +10,16 @@ import rasterio
 from playwright.sync_api import Locator, Page, Route, expect
 
 from geo_assets.errors import NoCrsError
-from tests.e2e.conftest import BAD, DEM, LOT_ROWS, LOTS, ORTHO, Stack, eventually
+from tests.e2e.conftest import (
+    BAD,
+    DEM,
+    LOT_ROWS,
+    LOTS,
+    ORTHO,
+    PATIENCE_SECONDS,
+    Stack,
+    eventually,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -234,7 +243,7 @@ def test_no_page_and_no_answer_holds_a_password(stack, page):
     answers: list[str] = []
 
     def record(route: Route) -> None:
-        answer = route.fetch()
+        answer = route.fetch(timeout=PATIENCE_SECONDS * 1000)
         answers.append(answer.text())
         route.fulfill(response=answer)
 
