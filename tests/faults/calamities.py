@@ -163,13 +163,13 @@ def strike_until(
     scene: Scene,
     kinds: Mapping[str, Strike],
     pause: float,
-    over: Callable[[], bool],
+    over: Callable[[Counter[str]], bool],
     tell: Callable[[str], None],
 ) -> Counter[str]:
     """Rounds of every kind in random order until it is over; how often each struck."""
     struck: Counter[str] = Counter()
     begin, deck = time.monotonic(), list[str]()
-    while not over():
+    while not over(struck):
         if not deck:
             deck = [kind for kind in kinds for _ in range(OFTEN.get(kind, 1))]
             scene.chance.shuffle(deck)

@@ -145,10 +145,8 @@ def run_disturbed(
         scene, kinds = Scene(stack, chance, disk), kinds_of(options)
         wait_for_work(stack)
         tell = say if options.tell else silent
-        over = time.monotonic() + options.minutes * 60
-        report.struck = strike_until(
-            scene, kinds, options.pause, lambda: time.monotonic() > over, tell
-        )
+        over = storm_end(options.minutes * 60, least=len(kinds))
+        report.struck = strike_until(scene, kinds, options.pause, over, tell)
         drop.join()
         tell("  the storm is over")
         mend(scene)
@@ -164,6 +162,20 @@ def run_disturbed(
             input(f"{stack.home}: Enter ends it ")
     report.wall_s = time.monotonic() - begin
     return report
+
+
+def storm_end(seconds: float, least: int) -> Callable[[Counter[str]], bool]:
+    """Whether it is over: after that time, and on a slow machine not before `least`.
+
+    For ever it does not last, either, if nothing can be struck.
+    """
+    begin = time.monotonic()
+
+    def is_over(struck: Counter[str]) -> bool:
+        lasted = time.monotonic() - begin
+        return lasted > seconds and (struck.total() >= least or lasted > 5 * seconds)
+
+    return is_over
 
 
 def drop_files(stack: Stack, files: Path, blobs: Sequence[str], minutes: float) -> None:

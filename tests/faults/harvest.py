@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -21,6 +22,7 @@ from bench.stack import Stack
 from geo_assets.catalog.quality import QUALITY
 from geo_assets.gold.queries import GROUP
 from geo_assets.naming import INVENTORIES
+from tests.e2e.platform import files_below
 from tests.faults.fault_files import Fate
 
 VOLATILE = {"created", "updated", "processing:datetime"}  # of items
@@ -153,9 +155,21 @@ def _orphans(
     deletions = stack.ask("SELECT count(*) FROM ops.deletions")[0]["count"]
     if deletions:
         yield f"{deletions} deletions that are still to be done"
-    left = [path for path in stack.scratch.rglob("*") if path.is_file()]
+    left = [*_left_behind(stack)]
     if left:
         yield f"{len(left)} files in scratch, {left[0]}"
+
+
+def _left_behind(stack: Stack) -> Iterator[Path]:
+    """Files in scratch, but those of schedules at their hour."""
+    left = [*files_below(stack.scratch)]
+    runs = stack.ask_dagster(
+        "SELECT run_id FROM run_tags WHERE key = 'dagster/schedule_name'"
+    )
+    by_clock = {row["run_id"] for row in runs}
+    for path in left:
+        if path.relative_to(stack.scratch).parts[0] not in by_clock:
+            yield path
 
 
 def _owned(versions: list[Json]) -> Iterator[Json]:

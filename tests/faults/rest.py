@@ -11,6 +11,7 @@ from threading import Event, Thread
 import psycopg
 
 from bench.stack import Stack
+from tests.e2e.platform import files_below
 
 OPEN = """
 SELECT
@@ -65,7 +66,7 @@ def _find_work(stack: Stack, files: int) -> str | None:
     except psycopg.Error as error:
         return f"the database: {error}"
     look |= {"runs": runs, "missing": max(0, files - look.pop("rows"))}
-    look["scratch"] = sum(path.is_file() for path in stack.scratch.rglob("*"))
+    look["scratch"] = len([*files_below(stack.scratch)])
     work = [f"{count} {what}" for what, count in look.items() if count]
     return ", ".join(work) or None
 

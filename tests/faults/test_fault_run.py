@@ -46,6 +46,7 @@ def test_a_row_too_many_or_with_another_end_is_told():
         assert [*compare({"a.tif": GOOD}, harvest(), harvest(rows=rows))]
 
 
+@pytest.mark.timeout(1800)  # twice the rest that it may take, and the storm
 def test_files_end_as_if_nothing_had_happened_around_them():
     options = "--files 30 --minutes 0.8 --pause 3 --seed 1 --local --together"
     (report,) = fault_run(parse_arguments(options.split()))
