@@ -25,6 +25,7 @@ from geo_resources.storage import Storage
 from sensors.janitor import sweep
 from tests.conftest import ROOT
 from tests.integration.giant_killed import Doom
+from tests.integration.sessions import sessions_ended
 from tests.integration.vector_world import VectorWorld, opened
 
 GIANTS = {
@@ -129,13 +130,14 @@ class GiantWorld(VectorWorld):
             where=where,
         )
         script = ROOT / "tests/integration/giant_killed.py"
-        done = subprocess.run(
-            [sys.executable, script, doom.model_dump_json()],
-            check=False,
-            cwd=ROOT,
-            env={"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-        )
+        with sessions_ended(self.database.address):
+            done = subprocess.run(
+                [sys.executable, script, doom.model_dump_json()],
+                check=False,
+                cwd=ROOT,
+                env={"PYTHONPATH": str(ROOT)},
+                capture_output=True,
+            )
         assert done.returncode == -9, done.stderr
 
     def work(self, most: int = 20) -> dict[str, dict[str, Any]]:

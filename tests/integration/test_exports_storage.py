@@ -15,6 +15,7 @@ from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 from tests.conftest import AZURITE_ACCOUNT, ROOT
 from tests.integration.export_killed import BLOB, DEADLY, export
+from tests.integration.sessions import sessions_ended
 from tests.integration.tables_world import load_of, spec_of, values
 
 pytestmark = pytest.mark.integration
@@ -37,13 +38,14 @@ def test_an_export_killed_anywhere_leaves_the_old_file_or_the_new_one(
     script = ROOT / "tests/integration/export_killed.py"
     home = tmp_path / "scratch"
     command = [sys.executable, script, loader.database.address, home, storage.url]
-    done = subprocess.run(
-        [*command, where],
-        check=False,
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-    )
+    with sessions_ended(loader.database.address):
+        done = subprocess.run(
+            [*command, where],
+            check=False,
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+        )
     assert done.returncode == -9, done.stderr
     held = sorted(pq.read_table(blob)["v"].to_pylist())
     assert held == ([7] if where == "in its place" else [1, 2])

@@ -19,6 +19,7 @@ from tests.integration.ledger_world import (
     products_of,
     sha256,
 )
+from tests.integration.sessions import sessions_ended
 
 pytestmark = pytest.mark.integration
 
@@ -87,9 +88,12 @@ def world(database_url):
 def kill_at(url, script):
     """Run `script` in a process and SIGKILL it where it says that it is ready."""
     command = [sys.executable, "-c", VICTIM + script, url]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, cwd=ROOT, text=True
-    ) as process:
+    with (
+        sessions_ended(url),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, cwd=ROOT, text=True
+        ) as process,
+    ):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGKILL)

@@ -27,6 +27,7 @@ from geo_resources.pgstac import (
     put_collection,
     search,
 )
+from tests.integration.sessions import sessions_ended
 from tests.unit.raster.rasters import pixels_of, write_raster
 from tests.unit.raster.test_item import item_of
 
@@ -251,12 +252,11 @@ def test_a_loader_killed_before_its_commit_leaves_nothing(database, database_url
             print("loaded", flush=True)
             time.sleep(60)
     """
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), database_url],
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    with child:
+    command = [sys.executable, "-c", textwrap.dedent(script), database_url]
+    with (
+        sessions_ended(database_url),
+        subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child,
+    ):
         assert child.stdout.readline() == b"loaded\n"
         child.send_signal(signal.SIGKILL)
 

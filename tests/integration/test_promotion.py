@@ -20,6 +20,7 @@ from geo_resources.tables import TableChangedError
 from tests.conftest import ROOT, TEMPLATE, cloned_database
 from tests.integration.meanwhile import before
 from tests.integration.promotion_world import COLLECTION, World, item_of
+from tests.integration.sessions import sessions_ended
 from tests.integration.tables_world import load_of, polygon, spec_of, values
 
 pytestmark = pytest.mark.integration
@@ -178,9 +179,10 @@ def test_a_promotion_killed_anywhere_changes_nothing_and_leaves_nothing(
     script = ROOT / "tests/integration/promotion_killed.py"
     command = [sys.executable, script, promoted.working.address, promoted.url, where]
     environment = {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, check=False, cwd=ROOT, env=environment, capture_output=True
-    )
+    with sessions_ended(promoted.working.address), sessions_ended(promoted.url):
+        done = subprocess.run(
+            command, check=False, cwd=ROOT, env=environment, capture_output=True
+        )
     assert done.returncode == -9, done.stderr
     assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
     assert promoted.items().keys() == {"a", "b"}
