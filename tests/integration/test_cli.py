@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -40,6 +39,8 @@ LEDGER_COLUMNS = [
     *("rows_rejected", "layers", "run_id", "attempts", "first_seen", "started"),
     "finished",
 ]
+PATIENCE_SECONDS = 480
+DAEMON_BEGINS = "Instance is configured with the following daemons"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
@@ -306,9 +307,10 @@ def test_ingest_takes_files_to_their_end_and_says_what_became_of_each(
     assert lines[1][2] == "UNSUPPORTED_FORMAT"
     assert own_daemon(settings) is None
 
-    started = time.monotonic()
+    began = daemon_log(settings).read_text().count(DAEMON_BEGINS)
     again = strata(settings, "ingest", str(good), "--json")
-    assert time.monotonic() - started < 15  # no daemon was needed
+    log = daemon_log(settings).read_text()
+    assert log.count(DAEMON_BEGINS) == began > 0  # no other was needed
     outcome = json.loads(again.stdout)
     assert (outcome["status"], outcome["unchanged"]) == ("accepted", True)
 
@@ -327,9 +329,9 @@ def test_run_until_idle_ends_when_there_is_nothing_to_do_and_leaves_no_process(
     settings,
 ):
     with started(settings, "run", "--until-idle") as process:
-        assert wait_until(lambda: own_daemon(settings) is not None, 60)
+        assert wait_until(lambda: own_daemon(settings) is not None, PATIENCE_SECONDS)
         daemon = own_daemon(settings)
-        assert process.wait(180) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     assert not is_alive(daemon, "dagster")
     assert own_daemon(settings) is None
     url = settings.dagster_url.get_secret_value()
@@ -339,9 +341,9 @@ def test_run_until_idle_ends_when_there_is_nothing_to_do_and_leaves_no_process(
 @pytest.mark.usefixtures("ledger")
 def test_a_daemon_that_dies_is_an_error_with_its_log(settings):
     with started(settings, "run", "--until-idle") as process:
-        assert wait_until(lambda: own_daemon(settings) is not None, 60)
+        assert wait_until(lambda: own_daemon(settings) is not None, PATIENCE_SECONDS)
         os.killpg(own_daemon(settings), signal.SIGKILL)
-        assert process.wait(180) == 1
+        assert process.wait(PATIENCE_SECONDS) == 1
     log = (settings.home / "command.log").read_text()
     assert "the Dagster daemon has ended" in log
     assert daemon_log(settings).exists()
@@ -350,10 +352,10 @@ def test_a_daemon_that_dies_is_an_error_with_its_log(settings):
 @pytest.mark.usefixtures("ledger")
 def test_a_command_that_is_ended_takes_its_daemon_with_it(settings):
     with started(settings, "run", "--until-idle") as process:
-        assert wait_until(lambda: own_daemon(settings) is not None, 60)
+        assert wait_until(lambda: own_daemon(settings) is not None, PATIENCE_SECONDS)
         daemon = own_daemon(settings)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 130  # as after Ctrl-C
+        assert process.wait(PATIENCE_SECONDS) == 130  # as after Ctrl-C
     assert not is_alive(daemon, "dagster")
 
 
@@ -363,22 +365,24 @@ def test_two_runs_at_once_share_a_daemon_and_both_end_well(settings):
         started(settings, "run", "--until-idle", log="one.log") as one,
         started(settings, "run", "--until-idle", log="two.log") as two,
     ):
-        assert one.wait(240) == 0, (settings.home / "one.log").read_text()
-        assert two.wait(240) == 0, (settings.home / "two.log").read_text()
+        assert one.wait(PATIENCE_SECONDS) == 0, (settings.home / "one.log").read_text()
+        assert two.wait(PATIENCE_SECONDS) == 0, (settings.home / "two.log").read_text()
     assert own_daemon(settings) is None
 
 
 def test_dev_serves_the_web_interface_until_it_is_ended(settings):
     with started(settings, "dev", "--port", str(free_port())) as process:
         log = settings.home / "command.log"
-        assert wait_until(lambda: "http://" in log.read_text(), 120), log.read_text()
+        assert wait_until(lambda: "http://" in log.read_text(), PATIENCE_SECONDS), (
+            log.read_text()
+        )
         url = log.read_text().partition("Dagster")[2].split()[0]
         with urlopen(f"{url}/server_info", timeout=60) as answer:  # noqa: S310
             assert "dagster_webserver_version" in json.load(answer)
         daemon = own_daemon(settings)
         assert daemon is not None
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     assert not is_alive(daemon, "dagster")
     with pytest.raises(URLError):
         urlopen(f"{url}/server_info", timeout=5)  # noqa: S310
@@ -396,7 +400,7 @@ def started(
     try:
         yield process
     finally:
-        stop(process.pid, "geo_cli", timeout_seconds=60)
+        stop(process.pid, "geo_cli", timeout_seconds=PATIENCE_SECONDS)
         process.wait()
 
 

@@ -156,7 +156,7 @@ def test_storage_that_does_not_answer(settings):
     change = {"storage": "az://gone", "azure_connection_string": SecretStr(secret)}
     started = time.monotonic()
     found = [*check_storage(settings.model_copy(update=change))]
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert [one.name for one in found] == ["storage"]
     assert not found[0].ok
     assert ACCOUNT_KEY not in repr(found)
@@ -198,12 +198,15 @@ def test_clocks_that_differ(settings):
             f"BlobEndpoint=http://127.0.0.1:{port}/late;"
         )
         change = {"storage": "az://late", "azure_connection_string": SecretStr(secret)}
+        began = time.monotonic()
         checks = check_storage(settings.model_copy(update=change))
         next(checks)
         clock = next(checks)
+        took = time.monotonic() - began
     assert (clock.name, clock.ok) == ("clock-storage", False)
-    assert clock.found.startswith(("+3599", "+3600", "+3601"))
-    strict = settings.model_copy(update={"max_clock_skew_seconds": 0})
+    ahead = float(clock.found.split()[0])
+    assert 3598.9 - took <= ahead <= 3600  # a `Date` has whole seconds
+    strict = settings.model_copy(update={"max_clock_skew_seconds": -1})
     assert "clock-database" in wrong(check_database(strict))
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def database(database_url):
-    found = Database(url=database_url, statement_timeout_s=0.3, lock_timeout_s=0.2)
+    found = Database(url=database_url, statement_timeout_s=3, lock_timeout_s=0.2)
     yield found
     found.close()
 
@@ -61,7 +61,7 @@ def test_a_server_that_ends_our_session_comes_back(cluster, database):
 
 
 def test_a_statement_that_takes_too_long_is_no_outage(database):
-    found = of_database(database, "SELECT pg_sleep(5)")
+    found = of_database(database, "SELECT pg_sleep(300)")
     assert (found.category, found.outage) == ("transient", False)
 
 

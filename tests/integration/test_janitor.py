@@ -190,7 +190,7 @@ def test_a_killed_process_is_gone_before_anybody_has_waited_for_it():
     tag = f"{socket.gethostname()}:{process.pid}:{start:.2f}"
     assert not is_gone(tag)
     process.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not is_gone(tag):
         assert time.monotonic() < deadline
     process.wait()

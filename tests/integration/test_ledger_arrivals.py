@@ -206,7 +206,7 @@ def test_twenty_thousand_names_are_seen_in_seconds(world):
     assert sum(world.observe(pages)) == 0
     assert world.observe(pages[1:]).gone == 1000
     ended = world.query("SELECT clock_timestamp() AS t")[0]["t"]
-    assert ended - started < timedelta(seconds=15)
+    assert ended - started < timedelta(seconds=60)
 
 
 def test_changed_contracts_are_asked_again_for_what_waits_or_was_ignored(world):

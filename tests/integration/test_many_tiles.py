@@ -15,7 +15,7 @@ TILES = 10_000  # the most of a file
 NAMES = ("visualization", "analysis", "archive", "seed")
 PLAN = "0123456789abcdef"
 NOW = datetime.now(UTC)
-BOUND_S = 15  # of a statement; what is quadratic in the products takes minutes
+BOUND_S = 90  # of a statement; what is quadratic in the products takes minutes
 GIANT = """
 INSERT INTO ops.ledger (
     dataset, container, blob, etag, bytes, status, products, first_seen, last_modified,

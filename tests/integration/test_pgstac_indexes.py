@@ -82,7 +82,7 @@ def wait_for_lock(database):
     query = """
     SELECT FROM pg_locks WHERE NOT granted AND relation::regclass::text LIKE '%_items_%'
     """
-    for _ in range(200):
+    for _ in range(2000):
         with database.transaction() as connection:
             if connection.execute(query).rowcount:
                 return
@@ -132,7 +132,7 @@ def test_a_catalogue_that_is_there_is_indexed(database, database_url):
     with database.transaction() as connection:
         connection.execute("DELETE FROM items WHERE collection = 'odd'")
     # not while another, the autovacuum say, may still see the row
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while unindexed(database_url) and time.monotonic() < deadline:
         migrate(database_url)
         time.sleep(0.2)
@@ -152,8 +152,8 @@ def test_a_load_and_the_index_wait_for_each_other_and_searches_do_not(
             again = pool.submit(fill, database, "dem", scenes("dem", 70))
             with database.transaction() as reader:
                 assert len(found(reader, "dem", limit=30)) == 17  # of the first 50
-        assert indexing.result(30) == ["index on eo:cloud_cover"]
-        again.result(30)
+        assert indexing.result(120) == ["index on eo:cloud_cover"]
+        again.result(120)
     assert unindexed(database_url) == []
     with database.transaction() as connection:
         connection.execute("SET LOCAL enable_seqscan = off")

@@ -158,8 +158,8 @@ def test_a_server_that_was_killed_is_started_again(settings):
     cluster = services.find_cluster(settings)
     pid = read_pid(cluster.data / "postmaster.pid")
     os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: not is_alive(pid, str(cluster.data)), 10)
-    assert wait_until(lambda: port_is_free(cluster.port), 10)
+    assert wait_until(lambda: not is_alive(pid, str(cluster.data)), 60)
+    assert wait_until(lambda: port_is_free(cluster.port), 60)
     assert ask(services.up(settings).database_url, "SELECT 1") == 1
 
 

@@ -1,6 +1,7 @@
 """Costs are those of the bytes that were found, by the rates of the settings."""
 
-from datetime import UTC, date, datetime
+import time
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -15,7 +16,6 @@ pytestmark = pytest.mark.integration
 
 GB = 10**9
 PRICES = Prices(hot_usd=2.0, cool_usd=0.5)
-NOW = datetime.now(UTC)
 OCTOBER = date(2025, 10, 1)
 
 
@@ -49,6 +49,16 @@ def world(database_url):
     database = Database(url=database_url)
     yield Ledgered(database)
     database.close()
+
+
+@pytest.fixture
+def now():
+    """This moment; if the month is about to end, the first one of the next."""
+    moment = datetime.now(UTC)
+    while moment.month != (moment + timedelta(minutes=1)).month:
+        time.sleep(1)
+        moment = datetime.now(UTC)
+    return moment
 
 
 def october(day, hour=4):
@@ -86,11 +96,13 @@ def test_of_a_day_the_last_inventory_counts_and_of_everything_alone(world):
     assert (one.bytes, one.inventories) == (GB, 1)
 
 
-def test_a_month_that_is_over_keeps_its_rates_until_it_has_newer_inventories(world):
+def test_a_month_that_is_over_keeps_its_rates_until_it_has_newer_inventories(
+    world, now
+):
     source = ("bronze", "dem", "source")
     world.take(october(1), {source: (1, GB)})
-    world.take(NOW, {source: (1, GB)})
-    month = NOW.date().replace(day=1)
+    world.take(now, {source: (1, GB)})
+    month = now.date().replace(day=1)
     assert world.reckon() == [OCTOBER, month]
     assert world.reckon(Prices(hot_usd=3.0)) == [month]
     found = world.costs()
@@ -98,15 +110,15 @@ def test_a_month_that_is_over_keeps_its_rates_until_it_has_newer_inventories(wor
     assert found[month, "dem", "source"].usd == 3.0
 
 
-def test_what_is_no_more_costs_nothing_any_more(world):
-    world.take(NOW.replace(hour=0, minute=0), {("bronze", "old", "source"): (1, GB)})
+def test_what_is_no_more_costs_nothing_any_more(world, now):
+    world.take(now.replace(hour=0, minute=0), {("bronze", "old", "source"): (1, GB)})
     world.reckon()
-    world.take(NOW.replace(hour=23, minute=59), {("bronze", "new", "source"): (1, GB)})
+    world.take(now.replace(hour=23, minute=59), {("bronze", "new", "source"): (1, GB)})
     world.reckon()
     assert [key[1] for key in world.costs()] == ["new"]
 
 
-def test_the_asset_reports_the_latest_month(world):
+def test_the_asset_reports_the_latest_month(world, now):
     def told():
         done = dg.materialize(
             [build_cost_asset()],
@@ -118,7 +130,7 @@ def test_the_asset_reports_the_latest_month(world):
 
     assert told()["monthly cost USD"].value == 0
     world.take(october(1), {("bronze", "dem", "source"): (1, GB)})
-    world.take(NOW, {("silver", "dem", "archive"): (1, 4 * GB)})
+    world.take(now, {("silver", "dem", "archive"): (1, 4 * GB)})
     metadata = told()
     assert metadata["monthly cost USD"].value == 2.0
     assert "| archive, Cool | 4.0 GB | 2.00 |" in metadata["by tier"].value

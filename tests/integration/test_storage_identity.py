@@ -54,7 +54,7 @@ source = storage.gdal("bronze", "d/a/b.tif")
 with rasterio.Env(**source.options), rasterio.open(source.path) as dataset:
     pixel = dataset.read(1)[0, 0]
 print([blob.name for page in pages for blob in page], fetched.size_bytes > 0, pixel)
-print(storage.delete_prefix("bronze", "d/a/"), abs(storage.clock_skew()) < 5)
+print(storage.delete_prefix("bronze", "d/a/"), abs(storage.clock_skew()) < 60)
 """
 
 
@@ -157,7 +157,7 @@ def endpoint(certificates, tmp_path):
     command += ["--silent", "--cert", server, "--key", key]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while port_is_free(port):
             assert process.poll() is None, "Azurite does not start"
             assert time.monotonic() < deadline

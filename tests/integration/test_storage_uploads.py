@@ -51,7 +51,7 @@ def test_a_killed_upload_leaves_the_old_blob(storage, container, tmp_path, reque
 
 def _wait_for_half_an_upload(storage, container, request):
     """Return while an upload is under way, as file system or the SDK see it."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     if storage.is_local:
         folder = Path(storage.public_url(container, "x")).parent
         while not any(folder.glob(".strata-*")):

@@ -67,4 +67,4 @@ def test_who_comes_later_waits_beyond_every_time_out(database_url, works, name):
             later = pool.submit(work)
             with pytest.raises(StillWaitingError):
                 later.result(timeout=STATEMENT_S + 0.5)
-        assert later.result(timeout=30) == result
+        assert later.result(timeout=120) == result
