@@ -101,12 +101,13 @@ def test_after_a_while_one_piece_of_work_is_the_trial(tmp_path):
 
 
 def test_a_trial_that_fails_opens_it_for_as_long_again(tmp_path):
-    found = trip(tmp_path, SHORT)
-    first = found.look().opened_at
+    trip(tmp_path)
+    hasty, patient = breaker(tmp_path, SHORT), breaker(tmp_path)
+    first = hasty.look().opened_at
     time.sleep(SHORT)
-    with found.enter():
-        found.fail("still down")
-    state = found.look()
+    with hasty.enter():
+        hasty.fail("still down")
+    state = patient.look()
     assert state.state == "open"
     assert state.opened_at > first
 
@@ -159,14 +160,14 @@ def test_waiting_is_bounded_and_names_the_service(tmp_path):
     with pytest.raises(CircuitOpenError) as caught, breakers.passing(["database"]):
         pytest.fail("it must wait")
     assert caught.value.service == "database"
-    assert 0.2 <= time.monotonic() - begin < 2
+    assert 0.2 <= time.monotonic() - begin < 30  # not as long as it is open
     with breakers.passing(["storage", "pgstac"]):
         pass
 
 
 def test_many_that_wait_go_on_when_the_trial_succeeds(tmp_path):
     trip(tmp_path, SHORT)
-    breakers = Breakers(tmp_path, 3, SHORT, patience_seconds=10)
+    breakers = Breakers(tmp_path, 3, SHORT, patience_seconds=60)
     at_work, most = 0, 0
     trials = []
     lock = threading.Lock()

@@ -108,8 +108,8 @@ def test_of_calls_that_exceed_their_share_the_one_that_outgrew_it_most_is_ended(
             assert processes[1].wait(PATIENCE_SECONDS) == -9
             assert (small.killed, small.crowded) == (True, True)
             assert watch.excess_bytes() == GB
+        assert wait_for(lambda: watch.excess_bytes() == 0)
         time.sleep(5 * INTERVAL_SECONDS)
-        assert watch.excess_bytes() == 0
         assert (large.killed, processes[0].poll()) == (False, None)
 
 

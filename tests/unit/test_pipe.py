@@ -18,7 +18,7 @@ def fifo(tmp_path):
 
 
 def write(fifo, *parts, pause=0.0):
-    with open_pipe(fifo, patience_seconds=5) as out:
+    with open_pipe(fifo, patience_seconds=60) as out:
         for part in parts:
             time.sleep(pause)
             out.write(part)
@@ -51,11 +51,10 @@ def test_a_slow_writer_is_waited_for(fifo):
 
 
 def test_a_writer_that_never_comes_is_not_waited_for(fifo):
-    began = time.monotonic()
     over = iter([False, False, True])
 
     assert list(read_pipe(fifo, done=lambda: next(over))) == []
-    assert time.monotonic() - began < 2
+    assert [*over] == []  # asked until it said so, and then no more
 
 
 def test_what_a_writer_left_behind_before_it_ended_is_read(fifo):
@@ -80,7 +79,7 @@ def test_a_reader_that_stops_ends_the_writer(fifo):
     next(chunks)
     chunks.close()
 
-    writer.join(5)
+    writer.join(60)
     assert not writer.is_alive()
     assert broken
 

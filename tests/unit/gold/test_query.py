@@ -138,7 +138,7 @@ def test_a_query_that_does_not_end_is_ended(tmp_path):
         pytest.raises(WorkerDeadlineError),
     ):
         workers.call(run_query, 0, task)
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 300
 
 
 def test_one_select_is_a_query():

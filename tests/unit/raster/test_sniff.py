@@ -128,9 +128,9 @@ def test_a_refusal_says_which_command_helps():
 
 
 @pytest.mark.parametrize("filler", [b" ", b"\n", b"<", b"<a", b"^", b"{", b"\0 "])
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 def test_a_hostile_head_costs_no_time(filler):
     with pytest.raises(SourceError):
-        sniff_format(b"{ " + filler * 40_000, "a.tif")
+        sniff_format(b"{ " + filler * 400_000, "a.tif")
     with pytest.raises(SourceError):
-        sniff_format(filler * 40_000, "a.tif")
+        sniff_format(filler * 400_000, "a.tif")

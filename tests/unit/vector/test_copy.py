@@ -10,11 +10,13 @@ import pytest
 
 from geo_assets.vector.copy import FLIGHT_BYTES, Encoder, stream_copy
 from geo_assets.vector.model import Column
+from geo_cli.processes import wait_until
 
 SCHEMA = pa.schema([("fid", pa.int64()), ("name", pa.string()), ("geom", pa.binary())])
 NAME = Column(name="name", source="Name", type="text")
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 END = b"\xff\xff"
+PATIENCE_SECONDS = 60
 
 
 class Rows:
@@ -44,18 +46,27 @@ class Rows:
 
 
 class Cleaner:
-    """Keeps the rows for which `keep` holds; the first batches take the longest."""
+    """Keeps the rows for which `keep` holds; the first batches take the longest.
 
-    def __init__(self, keep=lambda _: True, *, broken_at=None, columns=(NAME,)):
+    Of as many batches as `at_once` says none is cleaned before all have come.
+    """
+
+    def __init__(
+        self, keep=lambda _: True, *, broken_at=None, columns=(NAME,), at_once=1
+    ):
         self.columns, self.schema = columns, SCHEMA
         self.keep, self.broken_at = keep, broken_at
         self.seen, self.threads = [], set()
         self.lock = threading.Lock()
+        self.at_once, self.gate = at_once, threading.Barrier(at_once)
 
     def clean(self, batch, first_row, bad):  # noqa: ARG002
         with self.lock:
             self.seen.append(first_row)
             self.threads.add(threading.get_ident())
+            is_early = len(self.seen) <= self.at_once
+        if is_early:
+            self.gate.wait(PATIENCE_SECONDS)
         if first_row == self.broken_at:
             raise ArithmeticError(first_row)
         time.sleep(0.01 if first_row % 3 == 0 else 0)
@@ -86,7 +97,7 @@ def fids(stream):
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_all_rows_arrive_once_and_in_order(threads):
-    out, cleaner = io.BytesIO(), Cleaner()
+    out, cleaner = io.BytesIO(), Cleaner(at_once=threads)
 
     assert stream_copy(Rows(40, 25), cleaner, out, threads) == 1000
 
@@ -137,13 +148,13 @@ def test_json_has_its_version_byte_and_null_is_null():
     ],
 )
 def test_an_error_ends_all_and_leaves_the_stream_open(rows, cleaner, error):
-    out, before = io.BytesIO(), threading.active_count()
+    out, before = io.BytesIO(), {*threading.enumerate()}
 
     with pytest.raises(error):
         stream_copy(rows, cleaner, out, 2)
 
     assert not out.getvalue().endswith(END)
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
 
 
 def test_a_writer_that_fails_ends_the_reader():
@@ -156,12 +167,12 @@ def test_a_writer_that_fails_ends_the_reader():
                 raise BrokenPipeError
             return len(data)
 
-    rows, before = Rows(3_000, 1_000), threading.active_count()
+    rows, before = Rows(3_000, 1_000), {*threading.enumerate()}
 
     with pytest.raises(BrokenPipeError):
         stream_copy(rows, Cleaner(), Broken(), 2)
     assert rows.given < 1_000
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
 
 
 def test_what_is_in_flight_is_bounded():
@@ -172,6 +183,7 @@ def test_what_is_in_flight_is_bounded():
 
         def write(self, data):
             if len(data) > len(HEADER) and not self.most:
+                assert wait_until(lambda: rows.given > 5, PATIENCE_SECONDS)
                 time.sleep(0.5)
                 self.most = rows.given
             return len(data)
