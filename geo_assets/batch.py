@@ -5,7 +5,6 @@ come events per file and asset, and one `Failure` that names the bad files. What
 stay out: rasters, SQL, storage. This is the one place where a file's error is caught.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from geo_assets.lineage import Event, has_inputs, in_layers, pointed
 from geo_assets.pace import Pace
 from geo_assets.patience import Patience
 from geo_assets.progress import Unit
+from geo_resources import machine
 from geo_resources.breakers import Service
 from geo_resources.ledger import ClaimLostError, LedgerRow
 
@@ -136,7 +136,7 @@ def run_batch(
     done: list[Done[ResultT]] = []
     bad: list[Refused | Broken] = []
     pace = Pace(context, rows, unit=desk.unit)
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="file") as pool:
+    with ThreadPoolExecutor(machine.cores(), thread_name_prefix="file") as pool:
         for outcome in _processed(pool, rows, desk, patience):
             if isinstance(outcome, Done) and not desk.recorded:
                 done.append(outcome)
@@ -166,7 +166,7 @@ def _processed(
     patience: Patience,
 ) -> Iterator[Done[ResultT] | Refused | Broken]:
     """Outcomes as they come: small files side by side, then large ones alone."""
-    cores = os.cpu_count() or 1
+    cores = machine.cores()
 
     def begin(row: LedgerRow, threads: int) -> Future[ResultT]:
         return pool.submit(patience.call, TO_PROCESS, desk.process, row, threads)

@@ -5,7 +5,6 @@ the external bronze asset, one `multi_asset` over the files, the job that the se
 launches, the collection. What must stay out: what kind of data it is.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +33,7 @@ from geo_assets.partitions import BATCH_FILES, files_of
 from geo_assets.patience import Patience
 from geo_assets.specs import bronze_spec
 from geo_assets.workers import Workers, open_workers
-from geo_resources import ledger
+from geo_resources import ledger, machine
 from geo_resources.breakers import Service
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
@@ -147,7 +146,7 @@ def build_files_asset(  # noqa: PLR0913, PLR0917
         patience = Patience(recovery, context.log.warning)
         rows = patience.call(TO_CLAIM, claim_files, context, database, contract)
         runs = runs_at_once(context.instance)
-        with open_workers(os.cpu_count() or 1, limits, *chain, runs=runs) as workers:
+        with open_workers(machine.cores(), limits, *chain, runs=runs) as workers:
             bench = Bench(
                 stages=_stages(context),
                 run_id=context.run.run_id,

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from geo_cli.findings import Finding
+from geo_resources.machine import cores, memory_bytes
 from geo_resources.settings import Settings
 
 PYTHON = ((3, 11), (3, 14))  # from, to before
@@ -22,6 +23,7 @@ def check_machine(settings: Settings) -> list[Finding]:
     """Everything that does not need a service."""
     return [
         check_python(),
+        check_memory(),
         check_gdal(),
         check_drivers(),
         check_vector_drivers(),
@@ -40,6 +42,20 @@ def check_python() -> Finding:
         found=sys.version.split()[0],
         expected="3.11, 3.12 or 3.13",
         fix="install one of them, remove .venv and run: make install",
+    )
+
+
+def check_memory() -> Finding:
+    """What the machine, or the container, leaves to one ordinary file at least."""
+    from geo_resources.limits import MACHINE_SHARE, WorkerLimits
+
+    there, least = memory_bytes(), WorkerLimits().memory_ordinary_bytes / MACHINE_SHARE
+    return Finding(
+        name="memory",
+        ok=there >= least,
+        found=f"{there / GB:.1f} GB and {cores()} cores for all that runs here",
+        expected=f"{least / GB:.2f} GB or more",
+        fix="give the machine, or the container, more memory",
     )
 
 

@@ -1,11 +1,11 @@
 """`strata plan`: what would be made, before it is."""
 
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from geo_cli.connections import open_storage
+from geo_resources import machine
 from geo_resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run_plan(settings: Settings, wanted: "Wanted") -> list["Forecast"]:
                 open_storage(settings), database, router, Path(folder), keep=1
             )
             limits = WorkerLimits.of(settings)
-            planner = Planner(place, limits, prices, os.cpu_count() or 1)
+            planner = Planner(place, limits, prices, machine.cores())
             return planner.forecast(wanted)
     finally:
         database.close()

@@ -3,9 +3,9 @@
 from typing import Self
 
 import dagster as dg
-import psutil
 from pydantic import Field
 
+from geo_resources import machine
 from geo_resources.settings import Settings
 
 MACHINE_SHARE = 0.8  # of the memory: what is left is for PostgreSQL and the daemon
@@ -76,5 +76,5 @@ class WorkerLimits(dg.ConfigurableResource):
 
 
 def machine_bytes() -> int:
-    """Memory of this machine that workers may take."""
-    return int(MACHINE_SHARE * psutil.virtual_memory().total)
+    """Memory of this machine, or container, that workers may take."""
+    return int(MACHINE_SHARE * machine.memory_bytes())

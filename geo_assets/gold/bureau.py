@@ -5,7 +5,6 @@ Only what the query mentions is fetched; the ledger is copied for it, so that Du
 never sees the database.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from geo_assets.gold.query import (
     run_query,
 )
 from geo_assets.workers import open_workers
-from geo_resources import exports, tables_export
+from geo_resources import exports, machine, tables_export
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
 from geo_resources.query_limits import QueryLimits
@@ -40,9 +39,7 @@ def answer_query(
     check_query(sql)
     sources = [*_sources(sql, storage, database, folder)]
     target = folder / "answer.parquet"
-    task = QueryTask(
-        sql, sources, target, limits.memory_bytes, threads=os.cpu_count() or 1
-    )
+    task = QueryTask(sql, sources, target, limits.memory_bytes, threads=machine.cores())
     bounds = WorkerLimits(
         deadline_base_seconds=limits.seconds,
         memory_base_bytes=2 * limits.memory_bytes,  # of the process as a whole

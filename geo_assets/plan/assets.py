@@ -1,6 +1,5 @@
 """The plan of a backfill as Dagster shows it: numbers, and tables for people."""
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from geo_assets.contract import DatasetContract
 from geo_assets.plan.desk import SAMPLE, Planner, Wanted
 from geo_assets.plan.forecast import Forecast
 from geo_assets.routing import Router
+from geo_resources import machine
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
 from geo_resources.prices import Prices
@@ -62,7 +62,7 @@ def build_plan_asset(contracts: Sequence[DatasetContract]) -> dg.AssetsDefinitio
         limits: WorkerLimits,
         prices: Prices,
     ) -> dg.MaterializeResult:
-        cores = os.cpu_count() or 1
+        cores = machine.cores()
         with scratch.folder(context.run.run_id) as folder:
             place = Surveyor(storage, database, Router(contracts), folder, keep=1)
             found = Planner(place, limits, prices, cores).forecast(config.wanted)

@@ -1,6 +1,5 @@
 """The tiles of a dataset's giant rasters, as Dagster makes them: one op, many tiles."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -25,7 +24,7 @@ from geo_assets.patience import Patience
 from geo_assets.raster.specs import mosaic_spec, tile_spec
 from geo_assets.raster.tile_desk import TileDesk, as_rows
 from geo_assets.workers import open_workers
-from geo_resources import giant_tiles
+from geo_resources import giant_tiles, machine
 from geo_resources.database import Database
 from geo_resources.giant_tiles import ClaimedTile
 from geo_resources.limits import WorkerLimits
@@ -75,7 +74,7 @@ def build_tiles_asset(contract: RasterContract) -> dg.AssetsDefinition:
         patience = Patience(recovery, context.log.warning)
         claimed = patience.call(TO_CLAIM, claim_tiles, context, database, contract)
         runs = runs_at_once(context.instance)
-        with open_workers(os.cpu_count() or 1, limits, CHAIN, runs=runs) as workers:
+        with open_workers(machine.cores(), limits, CHAIN, runs=runs) as workers:
             bench = Bench(
                 ("tile",),
                 context.run.run_id,

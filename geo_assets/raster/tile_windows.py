@@ -1,6 +1,5 @@
 """The windows of a run's tiles, where their giant is striped; see `row_cut`."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from geo_assets.workers import (
     WorkerDeadlineError,
     WorkerDiedError,
 )
+from geo_resources import machine
 from geo_resources.blobs import GdalSource
 from geo_resources.giant_tiles import ClaimedTile
 
@@ -93,7 +93,7 @@ class TileWindows:
                 row=row[1],
                 columns=tuple(self._columns[row]),
                 work=stack.enter_context(scratch),
-                threads=os.cpu_count() or 1,
+                threads=machine.cores(),
             )
             try:
                 cut = self._bench.workers.call(cut_row, size, task)
