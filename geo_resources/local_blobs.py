@@ -98,13 +98,13 @@ class LocalBlobs:
                 shutil.move(source, part)
             else:
                 shutil.copyfile(source, part)
-        return self.stat(container, name).etag
+            return etag_of(part.stat())  # ours, whoever writes there next
 
     def put_bytes(self, container: str, name: str, data: bytes, how: Upload) -> str:
         """Write beside, make durable, rename."""
         with self._replacing(container, name) as part:
             part.write_bytes(data)
-        return self.stat(container, name).etag
+            return etag_of(part.stat())  # ours, whoever writes there next
 
     def delete(self, container: str, name: str) -> None:
         """Delete the file; a link goes itself, not what it leads to."""
@@ -334,7 +334,7 @@ def drop_abandoned_parts(path: Path) -> None:
     for part in part_paths(path):
         if part.exists():
             with part.open("ab") as held:
-                if _lock(held):
+                if _lock(held) and _is_at(held, part):
                     part.unlink(missing_ok=True)
 
 

@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from geo_resources import local_blobs
+from geo_resources.blobs import BlobChangedError
 from geo_resources.local_blobs import drop_abandoned_parts, hold_part
+from tests.integration.meanwhile import after, before
 from tests.integration.storage_world import (
     content,
     listed,
@@ -124,3 +127,31 @@ def test_an_upload_that_moves_its_source_is_left_alone_until_it_is_in_place(
     source.write_bytes(b"whole")
     local_storage.upload(container, "a.tif", source, move=True)
     assert (folder / "a.tif").read_bytes() == b"whole"
+
+
+def test_who_is_overwritten_at_once_is_told_so(local_storage, container, monkeypatch):
+    def overwrite():
+        local_storage.put_bytes(container, "a", b"theirs")
+
+    after(monkeypatch, Path, "replace", overwrite)
+    with pytest.raises(BlobChangedError):
+        local_storage.put_bytes(container, "a", b"ours")
+
+
+def test_the_part_of_a_new_upload_is_not_taken_for_an_abandoned_one(
+    folder, monkeypatch
+):
+    """Between the look at a part and its lock one upload ends and another begins."""
+    path = folder / "a"
+    part = local_blobs.part_paths(path)[0]
+    part.touch()
+    uploads = ExitStack()
+
+    def change_hands():
+        part.replace(path)
+        uploads.enter_context(local_blobs.hold_part(path))
+
+    before(monkeypatch, local_blobs, "_lock", change_hands)
+    with uploads:
+        local_blobs.drop_abandoned_parts(path)
+        assert part.exists()
