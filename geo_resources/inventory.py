@@ -321,7 +321,8 @@ ORDER BY taken_at DESC LIMIT %s
 
 
 def kept_hrefs(connection: "Connection", keep: int) -> set[str]:
-    """Where the latest snapshots lie, of whatever blobs."""
+    """Where the latest snapshots lie; until the transaction ends none is taken."""
+    await_turn(connection, "inventory")
     query = "SELECT href FROM ops.inventories ORDER BY taken_at DESC LIMIT %s"
     return {href for (href,) in connection.execute(query, [keep])}
 

@@ -66,8 +66,7 @@ def take_inventory(place: Surveyor, filters: Filters, now: datetime) -> Inventor
         place.storage.upload(GOLD, name, path, move=True)
         inventory.record(connection, now, filters.as_json, href, summary)
         past = inventory.history(connection, filters.as_json, TREND)
-        kept = inventory.kept_hrefs(connection, place.keep)
-    _delete_old(place, kept, now)
+    _delete_old(place)
     trend = [Point(**one._asdict()) for one in past]
     return Inventory(
         taken_at=now, href=href, filters=filters.as_json, trend=tuple(trend), **summary
@@ -171,13 +170,14 @@ def snapshot_schema() -> "pa.Schema":
     return pa.schema([(name, types.get(name, pa.string())) for name in Filed._fields])
 
 
-def _delete_old(place: Surveyor, kept: set[str], now: datetime) -> None:
-    """Delete snapshots beyond the number to keep; one that is being taken is newer."""
-    newest = inventory_name(now)
-    for page in place.storage.list_pages(GOLD, INVENTORIES):
-        old = [
-            blob.name
-            for blob in page
-            if blob.name < newest and place.storage.href(GOLD, blob.name) not in kept
-        ]
-        place.storage.delete(GOLD, old)
+def _delete_old(place: Surveyor) -> None:
+    """Delete snapshots beyond the number to keep; none is being taken meanwhile."""
+    with place.database.transaction() as connection:
+        kept = inventory.kept_hrefs(connection, place.keep)
+        for page in place.storage.list_pages(GOLD, INVENTORIES):
+            old = [
+                blob.name
+                for blob in page
+                if place.storage.href(GOLD, blob.name) not in kept
+            ]
+            place.storage.delete(GOLD, old)

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from pydantic import ValidationError
 
+from geo_assets.bronze import inventory
 from geo_assets.bronze.assets import INVENTORY, build_inventory_asset
 from geo_assets.bronze.costs import STORAGE_COST, build_cost_asset
 from geo_assets.bronze.filters import Filters
@@ -23,6 +24,7 @@ from geo_resources.storage import Storage
 from sensors.schedules import build_schedules
 from tests.conftest import AZURITE_ACCOUNT
 from tests.integration.ledger_world import World
+from tests.integration.meanwhile import before
 from tests.integration.test_pgstac import collection, item
 
 pytestmark = pytest.mark.integration
@@ -184,6 +186,20 @@ def test_the_same_content_counts_once_and_a_scene_delivered_twice_is_told(place)
         ("dem/copy.tif", "bronze/dem/a.tif", "bronze/dem/a.tif"),
         ("dem/twin.tif", None, "bronze/dem/a.tif"),
     ]
+
+
+def test_a_snapshot_that_was_begun_before_and_taken_after_stays(place, monkeypatch):
+    place.now += timedelta(hours=1)
+    taken = []
+
+    def take_earlier():
+        place.now -= timedelta(hours=2)
+        taken.append(place.take())
+
+    before(monkeypatch, inventory, "_delete_old", take_earlier)
+    taken.append(place.take())
+    there = [place.storage.parse_href(one.href) for one in taken]
+    assert [place.storage.exists(*one) for one in there] == [True, True]
 
 
 def test_filters_are_all_of_them_held(place):
