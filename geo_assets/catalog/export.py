@@ -175,7 +175,8 @@ def export_geoparquet(
 ) -> Exported:
     """Write all items as one file, read its count back, put it in the old one's place.
 
-    A collection without items has no such file.
+    A collection without items has no such file. Exports of one collection wait for
+    each other, or one that read before others had loaded could be written last.
 
     Args:
         storage: where gold is.
@@ -186,13 +187,14 @@ def export_geoparquet(
     name = geoparquet_items_name(collection)
     path = folder / "items.parquet"
     with database.transaction() as connection:
+        await_turn(connection, f"stac-geoparquet of {collection}")
         found = pgstac.get_collection(connection, collection)
         items = pgstac_catalogue.stream_items(connection, collection)
         count = write_geoparquet(path, items, found or {}, folder)
-    if not count:
-        storage.delete(GOLD, [name])
-        return Exported(collection, GEOPARQUET, None, 0, 0)
-    size = storage.upload(GOLD, name, path, move=True).size_bytes
+        if not count:
+            storage.delete(GOLD, [name])
+            return Exported(collection, GEOPARQUET, None, 0, 0)
+        size = storage.upload(GOLD, name, path, move=True).size_bytes
     href = storage.href(GOLD, name)
     return Exported(collection, GEOPARQUET, href, count, size)
 

@@ -1,6 +1,7 @@
 """The catalogue as a whole: searched, validated, written into gold, ended."""
 
 import json
+import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 import shapely
 from stac_geoparquet.arrow import stac_table_to_items
 
+from geo_assets.catalog import export
 from geo_assets.catalog.export import (
     build_export_assets,
     export_geoparquet,
@@ -38,6 +40,7 @@ from geo_resources.schemas import StacSchemas
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 from tests.integration.ledger_world import World
+from tests.integration.meanwhile import after, until_it_waits
 from tests.integration.test_pgstac import collection
 from tests.integration.test_pgstac import item as bare_item
 
@@ -286,6 +289,27 @@ def test_stac_geoparquet_gives_every_item_back(database, storage, tmp_path):
     assert [band["nodata"] for band in bands] == ["nan", "-9999"]
     (link,) = [one for one in back["a"]["links"] if one["rel"] == "derived_from"]
     assert link["strata:etag"] == "1"
+
+
+def test_of_two_exports_the_one_that_read_last_is_written_last(
+    database, storage, tmp_path, monkeypatch
+):
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+
+    def export_more():
+        fill(database, 3)
+        export_geoparquet(storage, database, "dem", folders[1])
+
+    rival = threading.Thread(target=export_more)
+    after(
+        monkeypatch, export, "write_geoparquet", lambda: until_it_waits(rival, database)
+    )
+    done = export_geoparquet(storage, database, "dem", folders[0])
+    rival.join()
+    path = Path(unquote(urlsplit(done.href).path))
+    assert pq.read_metadata(path).num_rows == len(NAMES) + 3
 
 
 def test_many_items_of_changing_members_are_one_file(
