@@ -6,6 +6,7 @@ never sees the database.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from geo_assets.gold.query import (
@@ -18,12 +19,14 @@ from geo_assets.gold.query import (
 )
 from geo_assets.workers import open_workers
 from geo_resources import exports, machine, tables_export
+from geo_resources.blobs import BlobChangedError
 from geo_resources.database import Database
 from geo_resources.limits import WorkerLimits
 from geo_resources.query_limits import QueryLimits
 from geo_resources.storage import Storage
 
 CHAIN = "geo_assets.gold.query"
+TRIES = 5
 
 
 def answer_query(
@@ -65,5 +68,14 @@ def _sources(
         if mentions(sql, one.subject):
             work = folder / f"{one.dataset}.{one.subject}"
             work.mkdir()
-            fetched = storage.fetch(*storage.parse_href(one.href), work)
-            yield Source(one.dataset, one.subject, fetched.path)
+            path = _fetch(storage, one.href, work)
+            yield Source(one.dataset, one.subject, path)
+
+
+def _fetch(storage: Storage, href: str, work: Path) -> Path:
+    """An export as it is now; again, if it is made anew while it is fetched."""
+    place = storage.parse_href(href)
+    for _ in range(TRIES - 1):
+        with suppress(BlobChangedError):
+            return storage.fetch(*place, work).path
+    return storage.fetch(*place, work).path

@@ -1,15 +1,18 @@
 """geo_assets.gold: tables change, and other runs write, while one is exported."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from geo_assets.contract import VectorContract
 from geo_assets.gold.assets import make_all
+from geo_assets.gold.bureau import answer_query
 from geo_assets.gold.desk import ExportDesk
 from geo_assets.gold.recipes import wanted_of
 from geo_assets.patience import Patience
-from geo_resources import exports, tables, tables_export
+from geo_resources import exports, local_blobs, tables, tables_export
 from geo_resources.blobs import BlobChangedError
 from geo_resources.exports import Made
+from geo_resources.query_limits import QueryLimits
 from geo_resources.recovery import Recovery
 from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
@@ -87,3 +90,22 @@ def test_no_run_fails_because_a_table_has_gone_that_was_to_be_exported(
     recovery = Recovery(folder=str(tmp_path), waits_seconds=[])
     patience = Patience(recovery, print)
     assert [*make_all(desk, found, patience, loader.database, recovery)] == []
+
+
+def test_a_query_reads_an_export_that_is_made_anew_while_it_is_fetched(
+    loader, exporting, tmp_path, monkeypatch
+):
+    desk, storage, due = exporting
+    (export,) = due()
+    desk.make(export)
+
+    def anew():
+        loader.load(spec_of(), numbers(4), load_of(etag="2"))
+        desk.make(*due())
+
+    folder = tmp_path / "answer"
+    folder.mkdir()
+    after(monkeypatch, local_blobs, "sha256_of", anew)
+    sql = "SELECT count(*) AS n FROM lots.lots"
+    path = answer_query(sql, storage, loader.database, QueryLimits(), folder)
+    assert pq.read_table(path).to_pylist() == [{"n": 4}]
