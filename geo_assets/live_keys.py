@@ -18,7 +18,7 @@ import dagster as dg
 from geo_assets.backfills import open_backfills
 from geo_assets.liveness import RANGE_END, RANGE_START, SINGLE, UNFINISHED
 from geo_assets.naming import files_partitions, tiles_partitions
-from geo_resources import giant_tiles, ledger_history, run_history
+from geo_resources import giant_tiles, ledger, ledger_history, run_history
 from geo_resources.database import Database
 from geo_resources.retention import Retention, days_before
 
@@ -106,10 +106,19 @@ def spare_tile_keys(
 
 
 def drop_tile_keys(
-    instance: dg.DagsterInstance, dataset: str, keys: Sequence[str]
+    instance: dg.DagsterInstance, database: Database, dataset: str, keys: Sequence[str]
 ) -> int:
-    """Take keys of tiles from the partition set; returns how many."""
-    return _drop(instance, tiles_partitions(dataset), keys) if keys else 0
+    """Take keys of tiles from the partition set; returns how many.
+
+    Those whose giant is made again meanwhile are left: no run is asked for until the
+    end, and the sensor gives a key back that it needs then.
+    """
+    if not keys or dataset in datasets_in_backfills(instance):
+        return 0
+    with database.transaction() as connection:
+        ledger.lock_requests(connection)
+        idle = giant_tiles.idle_keys(connection, dataset, keys, datetime.now(UTC))
+        return _drop(instance, tiles_partitions(dataset), idle)
 
 
 def drop_keys(
@@ -117,10 +126,12 @@ def drop_keys(
 ) -> int:
     """Take keys from the partition set; returns how many.
 
-    Those whose file came back to work meanwhile are left.
+    Those whose file came back to work meanwhile, or was asked for, are left.
     """
     dropped = 0
     for start in range(0, len(keys), _PAGE):
+        if dataset in datasets_in_backfills(instance):
+            break
         page = [*keys[start : start + _PAGE]]
         with database.transaction() as connection:
             ledger_history.hold_keys(connection, dataset, page)

@@ -171,7 +171,7 @@ def _retain_keys(  # noqa: PLR0913
         tile_keys = spare_tile_keys(instance, database, dataset, policy, now)
         tiles = len(tile_keys)
         if apply:
-            tiles = drop_tile_keys(instance, dataset, tile_keys)
+            tiles = drop_tile_keys(instance, database, dataset, tile_keys)
         counts["partitions of finished tiles"] += tiles
         counts["partitions of deleted files"] += gone
         counts["partitions of finished files"] += finished

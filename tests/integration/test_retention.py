@@ -2,13 +2,18 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
-from geo_assets.live_keys import drop_keys
+from geo_assets import live_keys
+from geo_assets.live_keys import drop_keys, drop_tile_keys, spare_tile_keys
 from geo_assets.liveness import is_over
+from geo_assets.naming import tiles_partitions
 from geo_assets.retention import build_retention_asset
+from geo_resources import giants
+from geo_resources.giants import NewTile
 from geo_resources.ledger_history import hold_keys
 from geo_resources.retention import Retention
 from sensors.schedules import build_schedules
@@ -220,6 +225,35 @@ def test_a_file_that_comes_back_meanwhile_keeps_its_key(world):
     world.see({"a": "2"})
     assert drop_keys(world.instance, world.database, DATASET, ["a"]) == 0
     assert world.keys() == ["a"]
+
+
+def test_a_dataset_that_is_backfilled_meanwhile_keeps_its_keys(world, monkeypatch):
+    world.make("a")
+    world.see({})
+    world.add("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(live_keys, "datasets_in_backfills", lambda _: {DATASET})
+        assert drop_keys(world.instance, world.database, DATASET, ["a"]) == 0
+    assert drop_keys(world.instance, world.database, DATASET, ["a"]) == 1
+
+
+def test_tiles_of_a_giant_that_is_made_again_meanwhile_keep_their_keys(world):
+    world.see({"a": "1"})
+    (row,) = world.claim("a")
+    world.transact(giants.open_giant, row, "digest", {}, [NewTile(0, 0, "tile", 5)])
+    world.instance.add_dynamic_partitions(tiles_partitions(DATASET), ["tile"])
+    close = (
+        "UPDATE ops.giants SET state = 'closed', message = 'test', "
+        "finished = now() - interval '90 days' RETURNING id"
+    )
+    (giant,) = world.query(close)
+    place = world.instance, world.database, DATASET
+    spare = spare_tile_keys(*place, Retention(), datetime.now(UTC))
+    assert spare == ["tile"]
+    world.transact(giants.make_again, giant["id"])
+    assert drop_tile_keys(*place, spare) == 0
+    world.query(close)
+    assert drop_tile_keys(*place, spare) == 1
 
 
 def test_listings_wait_while_keys_go(world):
