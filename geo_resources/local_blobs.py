@@ -194,9 +194,14 @@ class LocalBlobs:
             raise UnusableNameError(f"the name is not UTF-8: {name}")
         if not is_inside(path, self._container(container)):
             raise UnusableNameError(f"a link leads out of {container!r}: {name!r}")
-        if not path.is_symlink() and not path.exists():
-            raise FileNotFoundError(f"no blob {name!r} in container {container!r}")
-        if not path.is_file():
+        try:  # one look: a file that goes between two would have an unusable name
+            is_file = stat.S_ISREG(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            is_file = False
+            if not path.is_symlink():
+                message = f"no blob {name!r} in container {container!r}"
+                raise FileNotFoundError(message) from None
+        if not is_file:
             raise UnusableNameError(f"not a file: {name!r} in {container!r}")
         return path
 

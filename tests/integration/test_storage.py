@@ -1,6 +1,7 @@
 """geo_resources.storage: one suite for a local folder and for a real Azurite."""
 
 import hashlib
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -230,3 +231,22 @@ def test_gdal_sees_a_blob_that_was_replaced(storage, container):
     for value in (1, 2, 3):
         storage.put_bytes(container, "a.tif", cog_bytes(value))
         assert first_pixel(storage.gdal(container, "a.tif")) == value
+
+
+def test_a_blob_that_goes_during_the_look_is_gone_not_unusable(
+    local_storage, container, folder, monkeypatch
+):
+    """Its name would be refused for good."""
+    path = folder / "a"
+    path.write_bytes(b"x")
+    look = os.stat
+
+    def look_and_lose(place, *arguments, **more):
+        found = look(place, *arguments, **more)
+        if Path(place) == path and more.get("follow_symlinks", True):
+            path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(os, "stat", look_and_lose)
+    with pytest.raises(FileNotFoundError):
+        local_storage.stat(container, "a")
