@@ -17,6 +17,7 @@ from geo_assets.contract import VectorContract
 from geo_assets.errors import NoGeometryError
 from geo_assets.file_assets import Bench
 from geo_assets.lineage import Event
+from geo_assets.loose_files import unchanged_beside
 from geo_assets.progress import Unit
 from geo_assets.vector.load import Loader, Staged, refusal
 from geo_assets.vector.products import (
@@ -106,12 +107,13 @@ class VectorDesk:
             self._scratch.folder(self._run_id) as folder,
         ):
             fetched = self._verdicts.fetch(row, folder)
-            path = fetched.path
-            if self._contract.sidecars:
-                name = SourceName(row.container, row.blob)
-                path = with_sidecars(self._storage, name, path, folder)
-            task = self._task(row, path, fetched.sha256, folder, threads)
-            ready = self._make(row, task, folder)
+            path, name = fetched.path, SourceName(row.container, row.blob)
+            wanted = SIDECARS if self._contract.sidecars else ()
+            with unchanged_beside(self._storage, *name, wanted):
+                if wanted:
+                    path = with_sidecars(self._storage, name, path, folder)
+                task = self._task(row, path, fetched.sha256, folder, threads)
+                ready = self._make(row, task, folder)
             self._storage.ensure_unchanged(row.container, row.blob, row.etag)
             self._upload(row, ready.result)
         return ready

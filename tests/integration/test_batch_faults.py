@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import geopandas as gpd
+import pyogrio
 import pytest
+import shapely
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from geo_assets import batch
 from geo_assets.datasets import read_contracts
 from geo_assets.definitions import build_defs
 from geo_assets.routing import Router
+from geo_assets.vector import desk
 from geo_assets.verdicts import Verdicts
 from geo_resources import ledger
 from geo_resources.breakers import Breaker
@@ -214,6 +219,33 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_refused_for_that(
     assert (row["status"], row["code"]) == ("failed", "BLOB_CHANGED")
     assert row["products"], "readers have what there was"
     assert world.arrive()["places/a.csv"]["code"] == "NO_GEOMETRY"
+
+
+LOOSE = {"shapes": {"source": {"pattern": "shapes/*.shp"}, "sidecars": True}}
+
+
+def test_a_sidecar_that_comes_while_its_file_is_read_is_not_missed(
+    cluster, monkeypatch, tmp_path
+):
+    frame = gpd.GeoDataFrame({"n": [7]}, geometry=shapely.points([[9, 48]]), crs=4326)
+    pyogrio.write_dataframe(frame, tmp_path / "a.shp")
+    with opened(cluster, FaultWorld, LOOSE) as world:
+
+        def deliver(*suffixes):
+            for suffix in suffixes:
+                shutil.copy(tmp_path / f"a{suffix}", world.place(f"shapes/a{suffix}"))
+                world.settle(f"shapes/a{suffix}")
+
+        deliver(".shp", ".shx", ".prj")
+        after(monkeypatch, desk, "with_sidecars", lambda: deliver(".dbf"))
+        row = world.arrive()["shapes/a.shp"]
+        assert (row["status"], row["code"]) == ("failed", "BLOB_CHANGED")
+        with world.database.transaction() as connection:
+            ledger.retry(connection)
+        row = world.arrive()["shapes/a.shp"]
+        assert row["status"] == "accepted"
+        table = row["products"][0]["table"].removeprefix("geo.")
+        assert world.ask("SELECT n FROM {}", of=(table,)) == [{"n": 7}]
 
 
 def test_a_full_disk_is_tried_four_times_then_left_to_the_recovery(world):
