@@ -1,16 +1,20 @@
 """A working database and a production one beside it, and what goes between them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from psycopg import sql
 
+from geo_cli.cluster import Cluster
 from geo_resources import pgstac, promotion
 from geo_resources.database import Database, connect
 from geo_resources.production import ProductionDatabase
 from geo_resources.promotion_copy import copy_all
 from geo_resources.promotion_model import Action
 from geo_resources.promotions import Order, Promotion, Swapped
-from tests.integration.tables_world import Loader
+from tests.conftest import TEMPLATE, cloned_database
+from tests.integration.tables_world import Loader, load_of, spec_of, values
 
 DATASET = "lots"
 COLLECTION: dict[str, Any] = {
@@ -110,6 +114,29 @@ class World:
         query = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace"
         rows = self.there.execute(query + " AND relkind = 'r'", schema)
         return {row[0] for row in rows}
+
+
+@contextmanager
+def between(cluster: Cluster, working: str) -> Iterator[World]:
+    """A world with a production database of its own."""
+    with cloned_database(cluster, TEMPLATE) as production:
+        world = World(working, production)
+        yield world
+        world.close()
+
+
+def promote_first(world: World) -> World:
+    """Version 1 serves: three rows, two items."""
+    load(world, 1, 2, 3)
+    world.put_items(item_of("a"), item_of("b", platform="x"))
+    world.promote()
+    return world
+
+
+def load(world: World, *numbers: int, etag: str = "1", **more: Any) -> None:
+    """Another version of the file of geo.lots."""
+    spec = spec_of(v="bigint", **more)
+    world.here.load(spec, values(*numbers), load_of(etag=etag))
 
 
 def _search(loader: Loader) -> dict[str, Any]:

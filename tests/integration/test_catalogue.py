@@ -41,8 +41,8 @@ from geo_resources.scratch import Scratch
 from geo_resources.storage import Storage
 from tests.integration.ledger_world import World
 from tests.integration.meanwhile import after, until_it_waits
-from tests.integration.test_pgstac import collection
-from tests.integration.test_pgstac import item as bare_item
+from tests.integration.pgstac_world import collection
+from tests.integration.pgstac_world import item as bare_item
 
 pytestmark = pytest.mark.integration
 

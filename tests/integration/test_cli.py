@@ -3,34 +3,24 @@
 import json
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from subprocess import Popen
-from urllib.error import URLError
-from urllib.request import urlopen
 
-import numpy as np
 import psycopg
 import pytest
-import rasterio
 from psycopg.types.json import Jsonb
-from rasterio.transform import from_origin
 
-from geo_assets.bronze.assets import INVENTORY
-from geo_cli import services
-from geo_cli.cluster import free_port
-from geo_cli.connections import LOADER, open_storage, transaction
-from geo_cli.daemon import daemon_log, heartbeat_age_seconds, own_daemon
-from geo_cli.processes import is_alive, run, spawn, stop, wait_until
-from geo_cli.watch import open_instance
+from geo_cli.connections import open_storage, transaction
+from geo_cli.processes import run
 from geo_resources import pgstac
 from geo_resources.settings import Settings, process_environment
-from tests.conftest import temporary_home
-from tests.integration.test_pgstac import collection, item
+from tests.integration.cli_world import (
+    command,
+    emptied,
+    home_up,
+    strata,
+    write_raster,
+)
 
 pytestmark = pytest.mark.integration
 LEDGER_COLUMNS = [
@@ -39,40 +29,21 @@ LEDGER_COLUMNS = [
     *("rows_rejected", "layers", "run_id", "attempts", "first_seen", "started"),
     "finished",
 ]
-PATIENCE_SECONDS = 480
-DAEMON_BEGINS = "Instance is configured with the following daemons"
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def settings() -> Iterator[Settings]:
+def settings():
     """A home with everything up, for all tests of this module."""
-    with temporary_home() as home:
-        yield services.up(Settings(home=home, settle_seconds=0.5))
-        services.clean(Settings(home=home))
+    with home_up() as settings:
+        yield settings
 
 
 @pytest.fixture
-def ledger(settings) -> Iterator[psycopg.Connection]:
+def ledger(settings):
     """The ledger, empty before and after the test, as bronze and silver are."""
-    for container in ("bronze", "silver"):
-        shutil.rmtree(settings.home / "storage" / container)
-    open_storage(settings).ensure_containers(["bronze", "silver"])
-    with psycopg.connect(settings.require_database_url(), autocommit=True) as opened:
-        opened.execute("TRUNCATE ops.ledger, ops.deletions CASCADE")
-        yield opened
-        opened.execute("TRUNCATE ops.ledger, ops.deletions CASCADE")
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "geo_cli.main", *arguments]
-
-
-def strata(settings: Settings, *arguments: str, check: int = 0):
-    environment = process_environment(settings)
-    done = run(command(*arguments), env=environment, check=False)
-    assert done.returncode == check, (done.stdout, done.stderr)
-    return done
+    with emptied(settings) as connection:
+        yield connection
 
 
 def add_row(connection: psycopg.Connection, **values: object) -> None:
@@ -283,38 +254,6 @@ def test_env_serves_a_shell(settings):
     assert f"DAGSTER_HOME={settings.dagster_home}" in exports
 
 
-def write_raster(path: Path) -> Path:
-    profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 1}
-    place = {"crs": "EPSG:32633", "transform": from_origin(5e5, 5e6, 10, 10)}
-    with rasterio.open(path, "w", dtype="uint8", **profile, **place) as image:
-        image.write(np.arange(64 * 64, dtype=np.uint8).reshape(1, 64, 64))
-    return path
-
-
-@pytest.mark.usefixtures("ledger")
-def test_ingest_takes_files_to_their_end_and_says_what_became_of_each(
-    settings, tmp_path
-):
-    good = write_raster(tmp_path / "good.tif")
-    bad = tmp_path / "bad.tif"
-    bad.write_bytes(b"no raster at all")
-    done = strata(settings, "ingest", str(good), str(bad), check=1)
-    lines = [line.split("\t") for line in done.stdout.splitlines()]
-    assert [line[:2] for line in lines] == [
-        ["accepted", "good.tif"],
-        ["rejected", "bad.tif"],
-    ]
-    assert lines[1][2] == "UNSUPPORTED_FORMAT"
-    assert own_daemon(settings) is None
-
-    began = daemon_log(settings).read_text().count(DAEMON_BEGINS)
-    again = strata(settings, "ingest", str(good), "--json")
-    log = daemon_log(settings).read_text()
-    assert log.count(DAEMON_BEGINS) == began > 0  # no other was needed
-    outcome = json.loads(again.stdout)
-    assert (outcome["status"], outcome["unchanged"]) == ("accepted", True)
-
-
 def test_ingest_refuses_what_a_dataset_would_not_take(settings, tmp_path):
     raster = write_raster(tmp_path / "a.tif")
     done = strata(settings, "ingest", str(raster), "--dataset", "nowhere", check=1)
@@ -322,176 +261,3 @@ def test_ingest_refuses_what_a_dataset_would_not_take(settings, tmp_path):
     shutil.copytree(tmp_path, tmp_path / "x" / "twice")
     one, two = str(tmp_path / "x" / "twice"), str(tmp_path / "a.tif")
     assert "a.tif" in strata(settings, "ingest", one, two, check=1).stderr
-
-
-@pytest.mark.usefixtures("ledger")
-def test_run_until_idle_ends_when_there_is_nothing_to_do_and_leaves_no_process(
-    settings,
-):
-    with started(settings, "run", "--until-idle") as process:
-        assert wait_until(lambda: own_daemon(settings) is not None, PATIENCE_SECONDS)
-        daemon = own_daemon(settings)
-        assert process.wait(PATIENCE_SECONDS) == 0
-    assert not is_alive(daemon, "dagster")
-    assert own_daemon(settings) is None
-    url = settings.dagster_url.get_secret_value()
-    assert heartbeat_age_seconds(url) is None
-
-
-@pytest.mark.usefixtures("ledger")
-def test_a_daemon_that_dies_is_an_error_with_its_log(settings):
-    with started(settings, "run", "--until-idle") as process:
-        assert wait_until(lambda: own_daemon(settings) is not None, PATIENCE_SECONDS)
-        os.killpg(own_daemon(settings), signal.SIGKILL)
-        assert process.wait(PATIENCE_SECONDS) == 1
-    log = (settings.home / "command.log").read_text()
-    assert "the Dagster daemon has ended" in log
-    assert daemon_log(settings).exists()
-
-
-@pytest.mark.usefixtures("ledger")
-def test_a_command_that_is_ended_takes_its_daemon_with_it(settings):
-    with started(settings, "run", "--until-idle") as process:
-        assert wait_until(lambda: own_daemon(settings) is not None, PATIENCE_SECONDS)
-        daemon = own_daemon(settings)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 130  # as after Ctrl-C
-    assert not is_alive(daemon, "dagster")
-
-
-@pytest.mark.usefixtures("ledger")
-def test_two_runs_at_once_share_a_daemon_and_both_end_well(settings):
-    with (
-        started(settings, "run", "--until-idle", log="one.log") as one,
-        started(settings, "run", "--until-idle", log="two.log") as two,
-    ):
-        assert one.wait(PATIENCE_SECONDS) == 0, (settings.home / "one.log").read_text()
-        assert two.wait(PATIENCE_SECONDS) == 0, (settings.home / "two.log").read_text()
-    assert own_daemon(settings) is None
-
-
-def test_dev_serves_the_web_interface_until_it_is_ended(settings):
-    with started(settings, "dev", "--port", str(free_port())) as process:
-        log = settings.home / "command.log"
-        assert wait_until(lambda: "http://" in log.read_text(), PATIENCE_SECONDS), (
-            log.read_text()
-        )
-        url = log.read_text().partition("Dagster")[2].split()[0]
-        with urlopen(f"{url}/server_info", timeout=60) as answer:  # noqa: S310
-            assert "dagster_webserver_version" in json.load(answer)
-        daemon = own_daemon(settings)
-        assert daemon is not None
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_SECONDS) == 0
-    assert not is_alive(daemon, "dagster")
-    with pytest.raises(URLError):
-        urlopen(f"{url}/server_info", timeout=5)  # noqa: S310
-
-
-@contextmanager
-def started(
-    settings: Settings, *arguments: str, log: str = "command.log"
-) -> Iterator[Popen[bytes]]:
-    """A command in the background, ended on leaving whatever happened."""
-    path = settings.home / log
-    path.unlink(missing_ok=True)
-    environment = process_environment(settings)
-    process = spawn(command(*arguments), log=path, env=environment, detached=True)
-    try:
-        yield process
-    finally:
-        stop(process.pid, "geo_cli", timeout_seconds=PATIENCE_SECONDS)
-        process.wait()
-
-
-@pytest.mark.usefixtures("ledger")
-def test_an_inventory_is_printed_kept_and_told_to_dagster(settings):
-    bronze = settings.home / "storage" / "bronze"
-    (bronze / "dem").mkdir()
-    (bronze / "dem" / "a.tif").write_bytes(b"12345")
-    (bronze / "b.txt").write_bytes(b"1")
-
-    nothing = strata(settings, "inventory", "--json", "--prefix", "no/such")
-    assert json.loads(nothing.stdout)["blobs"] == 0
-    done = strata(settings, "inventory", "--json", "-c", "bronze", "-e", "tif")
-    found = json.loads(done.stdout)
-
-    assert (found["blobs"], found["bytes"]) == (1, 5)
-    assert open_storage(settings).exists(
-        *open_storage(settings).parse_href(found["href"])
-    )
-    with open_instance(settings) as instance:
-        event = instance.get_latest_materialization_event(INVENTORY)
-    assert event
-    assert event.asset_materialization
-    assert event.asset_materialization.metadata["blobs"].value == 1
-    assert "b.txt" in strata(settings, "inventory", "--prefix", "b").stdout
-    assert "no inventory of everything" in strata(settings, "costs").stdout
-    strata(settings, "inventory")
-    lines = strata(settings, "costs", "--json").stdout.splitlines()
-    sizes = {
-        (row["container"], row["dataset"]): row["bytes"]
-        for row in map(json.loads, lines)
-    }
-    assert sizes["bronze", "rasters"] == 5
-    assert "USD a month" in strata(settings, "costs").stdout
-    wrong = strata(settings, "inventory", "-c", "iron", check=1)
-    assert "no container of the platform" in wrong.stderr
-
-
-@pytest.fixture
-def catalogue(settings) -> Iterator[None]:
-    """A collection of one item, which breaks a rule of the core."""
-    with transaction(settings, LOADER) as connection:
-        pgstac.ensure_collection(connection, collection("dem"))
-        pgstac.load_items(connection, "dem", [item("a")])
-    yield
-    strata(settings, "stac", "delete", "dem", "--yes")
-
-
-@pytest.mark.usefixtures("catalogue")
-def test_the_catalogue_is_searched_validated_exported_and_deleted(settings):
-    found = strata(settings, "stac", "search", "--json", "--bbox", "9,49,10.5,52")
-    assert [json.loads(line)["id"] for line in found.stdout.splitlines()] == ["a"]
-    options = ("--datetime", "2025", "--filter", "id = 'a'")
-    assert "no item" in strata(settings, "stac", "search", *options).stdout
-    strata(settings, "stac", "search", "--bbox", "1,2,3", check=2)
-
-    broken = strata(settings, "stac", "validate", "dem", "--json", check=1)
-    (report,) = json.loads(broken.stdout)
-    assert (report["items"], report["invalid"]) == (1, 1)
-
-    done = strata(settings, "stac", "export", "dem", "--json")
-    storage = open_storage(settings)
-    exports = json.loads(done.stdout)
-    assert [one["kind"] for one in exports] == ["stac_static", "stac_geoparquet"]
-    assert all(storage.exists(*storage.parse_href(one["href"])) for one in exports)
-
-    assert "would delete" in strata(settings, "stac", "delete", "dem").stdout
-    assert "dem" in strata(settings, "stac", "validate", check=1).stdout, "a dry run"
-
-
-def test_a_catalogue_from_elsewhere_is_loaded_whole_or_not_at_all(settings, tmp_path):
-    foreign, items = tmp_path / "collection.json", tmp_path / "items.ndjson"
-    foreign.write_text(json.dumps(collection("foreign")))
-
-    def write(*found):
-        items.write_text("\n".join(json.dumps(one) for one in found))
-
-    good = [item(name) | {"collection": "foreign"} for name in "ab"]
-    write(*good, item("c"))
-    wrong = strata(settings, "stac", "load", str(foreign), str(items), check=1)
-    assert "c is of collection dem" in wrong.stderr
-    with transaction(settings) as connection:
-        assert pgstac.get_collection(connection, "foreign") is None
-
-    write(*good)
-    done = strata(settings, "stac", "load", str(foreign), str(items), "--json")
-    assert json.loads(done.stdout) == {"collection": "foreign", "items": 2}
-    found = strata(settings, "stac", "search", "-c", "foreign", "--json")
-    assert len(found.stdout.splitlines()) == 2
-    strata(settings, "stac", "delete", "foreign", "--yes")
-
-    foreign.write_text(json.dumps(collection("rasters")))
-    refused = strata(settings, "stac", "load", str(foreign), str(items), check=1)
-    assert "is a dataset" in refused.stderr

@@ -9,7 +9,7 @@ from geo_assets.contract import VectorContract
 from geo_resources import pgstac
 from geo_resources.prices import Prices
 from tests.integration.meanwhile import after, until_it_waits
-from tests.integration.test_pgstac import item
+from tests.integration.pgstac_world import item
 
 pytestmark = pytest.mark.integration
 

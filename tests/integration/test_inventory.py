@@ -25,7 +25,7 @@ from sensors.schedules import build_schedules
 from tests.conftest import AZURITE_ACCOUNT
 from tests.integration.ledger_world import World
 from tests.integration.meanwhile import before
-from tests.integration.test_pgstac import collection, item
+from tests.integration.pgstac_world import collection, item
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,7 @@ from psycopg import Rollback
 from geo_assets.catalog.collection import build_collection
 from geo_assets.catalog.stac_validate import validate_item
 from geo_assets.contract import RasterContract
-from geo_resources.database import READER, Database, connect
+from geo_resources.database import connect
 from geo_resources.pgstac import (
     ItemsLostError,
     aggregate,
@@ -27,6 +27,15 @@ from geo_resources.pgstac import (
     put_collection,
     search,
 )
+from tests.integration.pgstac_world import (
+    collection,
+    count,
+    found_by,
+    item,
+    load,
+    opened,
+    read,
+)
 from tests.integration.sessions import sessions_ended
 from tests.unit.raster.rasters import pixels_of, write_raster
 from tests.unit.raster.test_item import item_of
@@ -34,82 +43,12 @@ from tests.unit.raster.test_item import item_of
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 
 @pytest.fixture
 def database(database_url):
-    database = Database(url=database_url)
-    with database.transaction() as connection:
-        ensure_collection(connection, collection("dem"))
-    yield database
-    database.close()
-
-
-def collection(name, **more):
-    return {
-        "type": "Collection",
-        "stac_version": "1.1.0",
-        "id": name,
-        "description": "Heights",
-        "license": "other",
-        "links": [],
-        "extent": {
-            "spatial": {"bbox": [[-180, -90, 180, 90]]},
-            "temporal": {"interval": [[None, None]]},
-        },
-        "item_assets": {
-            tier: {"type": COG, "roles": ["data"], "title": tier}
-            for tier in ("analysis", "archive")
-        },
-    } | more
-
-
-def item(name, time="2024-01-31T10:00:00Z", west=10.0, **properties):
-    """An item whose `archive` asset is missing although the collection has one."""
-    ring = [[west, 50], [west + 1, 50], [west + 1, 51], [west, 51], [west, 50]]
-    band = {"name": "height", "data_type": "float32", "unit": "m"}
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [],
-        "id": name,
-        "collection": "dem",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": [west, 50, west + 1, 51],
-        "links": [],
-        "properties": {"datetime": time, "proj:code": "EPSG:32633"} | properties,
-        "assets": {
-            "analysis": {
-                "href": f"s/{name}.tif",
-                "type": COG,
-                "roles": ["data"],
-                "file:size": 1000,
-                "bands": [band | {"statistics": {"mean": 1 / 3, "minimum": -1e-30}}],
-            }
-        },
-    }
-
-
-def load(database, items, name="dem"):
-    with database.transaction() as connection:
-        return load_items(connection, name, items)
-
-
-def read(database, name):
-    with database.transaction() as connection:
-        return get_item(connection, "dem", name)
-
-
-def count(database):
-    with database.transaction() as connection:
-        return aggregate(connection, "dem")["items"]
-
-
-def found_by(database, **body):
-    with database.transaction() as connection:
-        answer = search(connection, {"collections": ["dem"]} | body)
-    return sorted(feature["id"] for feature in answer["features"])
+    with opened(database_url) as database:
+        yield database
 
 
 def test_an_item_comes_back_as_it_was_sent(database):
@@ -298,37 +237,6 @@ def test_the_lists_of_an_item_survive_the_merging_with_the_collection(database):
         changed["item_assets"]["analysis"]["title"] = "changed"
         put_collection(connection, changed)
     assert read(database, "a") == sent
-
-
-def test_search_finds_by_box_and_time(database):
-    load(database, [item("a", west=10), item("b", "2020-05-05T00:00:00Z", west=30)])
-
-    assert found_by(database) == ["a", "b"]
-    assert found_by(database, bbox=[10.2, 50.2, 10.4, 50.4]) == ["a"]
-    assert found_by(database, bbox=[12, 50, 20, 51]) == []
-    assert found_by(database, datetime="2020-01-01T00:00:00Z/2020-12-31T00:00:00Z") == [
-        "b"
-    ]
-    assert found_by(database, ids=["b"]) == ["b"]
-
-
-def test_a_box_across_the_antimeridian_finds_only_what_lies_in_it(database):
-    load(
-        database,
-        [item("east", west=178), item("west", west=-179.5), item("far", west=0)],
-    )
-    assert found_by(database, bbox=[170, 40, -170, 60]) == ["east", "west"]
-
-
-def test_the_reader_may_search_and_writes_nothing(database, database_url):
-    load(database, [item("a")])
-    reader = Database(url=database_url, role=READER)
-    with reader.transaction() as connection:
-        assert search(connection, {"ids": ["a"]})["features"][0]["id"] == "a"
-        assert aggregate(connection, "dem")["items"] == 1
-    reader.close()
-    with database.transaction() as connection:
-        assert connection.execute("SELECT count(*) FROM searches").fetchone() == (0,)
 
 
 def test_deleting_says_how_many_there_were(database):

@@ -13,7 +13,7 @@ from geo_resources.pgstac import (
     search,
 )
 from geo_resources.pgstac_bulk import bulk_load
-from tests.integration.test_pgstac import collection, item
+from tests.integration.pgstac_world import collection, item
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ import pytest
 from geo_resources.database import Database, connect, migrate
 from geo_resources.pgstac import ensure_collection, search
 from geo_resources.pgstac_bulk import bulk_load
-from tests.integration.test_pgstac import collection, item
+from tests.integration.pgstac_world import collection, item
 
 pytestmark = pytest.mark.integration
 

@@ -1,27 +1,24 @@
 """Promotion between real databases: production serves what was sent, or as before."""
 
 import subprocess
-import sys
 import threading
-import time
 
 import psycopg
 import pytest
 
-from geo_resources import pgstac, promotions
 from geo_resources.database import connect
-from geo_resources.promotion_copy import copy_all
 from geo_resources.promotion_model import (
-    PromotionBusyError,
     PromotionMismatchError,
     PromotionRefusedError,
 )
-from geo_resources.tables import TableChangedError
-from tests.conftest import ROOT, TEMPLATE, cloned_database
-from tests.integration.meanwhile import before
-from tests.integration.promotion_world import COLLECTION, World, item_of
-from tests.integration.sessions import sessions_ended
-from tests.integration.tables_world import load_of, polygon, spec_of, values
+from tests.integration.promotion_world import (
+    World,
+    between,
+    item_of,
+    load,
+    promote_first,
+)
+from tests.integration.tables_world import load_of, polygon, spec_of
 
 pytestmark = pytest.mark.integration
 
@@ -46,25 +43,14 @@ RING = polygon((0, 0), (0, 1.1), (1e-7, 1), (0, 0))
 
 @pytest.fixture
 def world(cluster, database_url):
-    with cloned_database(cluster, TEMPLATE) as production:
-        world = World(database_url, production)
+    with between(cluster, database_url) as world:
         yield world
-        world.close()
 
 
 @pytest.fixture
 def promoted(world):
     """Version 1 serves: three rows, two items."""
-    load(world, 1, 2, 3)
-    world.put_items(item_of("a"), item_of("b", platform="x"))
-    world.promote()
-    return world
-
-
-def load(world, *numbers, etag="1", **more):
-    """Another version of the file of geo.lots."""
-    spec = spec_of(v="bigint", **more)
-    world.here.load(spec, values(*numbers), load_of(etag=etag))
+    return promote_first(world)
 
 
 def dump(cluster, url, *options):
@@ -170,160 +156,6 @@ def test_a_transaction_that_began_before_finds_rows_after(promoted):
         assert connection.execute(query).fetchone() == (2,)
 
 
-@pytest.mark.parametrize("where", ["copying", "indexing", "items", "swapped"])
-def test_a_promotion_killed_anywhere_changes_nothing_and_leaves_nothing(
-    promoted, where
-):
-    load(promoted, 7, etag="2")
-    promoted.put_items(item_of("c"))
-    script = ROOT / "tests/integration/promotion_killed.py"
-    command = [sys.executable, script, promoted.working.address, promoted.url, where]
-    environment = {"PYTHONPATH": str(ROOT)}
-    with sessions_ended(promoted.working.address), sessions_ended(promoted.url):
-        done = subprocess.run(
-            command, check=False, cwd=ROOT, env=environment, capture_output=True
-        )
-    assert done.returncode == -9, done.stderr
-    assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
-    assert promoted.items().keys() == {"a", "b"}
-    assert promoted.audit()[-1].state == "running"
-    dead, dropped = promoted.there.transact(promotions.sweep)
-    assert dead == 1
-    assert dropped == {"copying": 0, "indexing": 2, "items": 2, "swapped": 2}[where]
-    assert promoted.relations("geo_next") == set()
-    assert promoted.audit()[-1].message == "its process died"
-    promoted.promote()
-    assert promoted.serves() == [(1, 7)]
-    assert promoted.items().keys() == {"a", "b", "c"}
-
-
-def test_the_janitor_leaves_a_living_promotion_alone(promoted):
-    load(promoted, 7, etag="2")
-    swept = []
-
-    def engine(source, production, plans):
-        copy_all(source, production, plans)
-        swept.append(promoted.there.transact(promotions.sweep))
-
-    promoted.promote(engine)
-    assert swept == [(0, 0)]
-    assert promoted.serves() == [(1, 7)]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "DELETE FROM geo_next.lots WHERE fid = 1",
-        "UPDATE geo_next.lots SET v = 8 WHERE fid = 1",
-        "UPDATE geo_next.lots SET geom = ST_Translate(geom, 1e-13, 0)",
-        "INSERT INTO geo_next.lots SELECT * FROM geo_next.lots",
-    ],
-)
-def test_what_arrives_otherwise_than_sent_is_not_served(promoted, damage):
-    load(promoted, 7, 9, etag="2")
-
-    def engine(source, production, plans):
-        copy_all(source, production, plans)
-        promoted.there.execute("DROP INDEX IF EXISTS geo_next._lots_pkey")
-        promoted.there.execute(damage)
-
-    with pytest.raises((PromotionMismatchError, psycopg.errors.UniqueViolation)):
-        promoted.promote(engine)
-    assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
-    assert promoted.audit()[-1].state == "failed"
-
-
-def test_a_promotion_is_of_one_moment(promoted):
-    """What is loaded while rows travel waits for the next promotion."""
-    load(promoted, 7, etag="2")
-
-    def engine(source, production, plans):
-        promoted.put_items(item_of("late"))
-        copy_all(source, production, plans)
-
-    promoted.promote(engine)
-    assert promoted.serves() == [(1, 7)]
-    assert promoted.items().keys() == {"a", "b"}
-
-
-def test_a_reversal_brings_back_the_version_before_and_can_be_reversed(promoted):
-    before = promoted.items()
-    load(promoted, 7, etag="2")
-    promoted.put_items(item_of("a", 8.0, platform="new"), item_of("c"))
-    promoted.promote()
-    after = promoted.items()
-    for _ in range(2):
-        promoted.reverse()
-        assert (promoted.serves(), promoted.items()) == (
-            [(1, 1), (2, 2), (3, 3)],
-            before,
-        )
-        promoted.reverse()
-        assert (promoted.serves(), promoted.items()) == ([(1, 7)], after)
-    actions = [one.action for one in promoted.audit()]
-    assert actions == ["promote"] * 2 + ["reverse"] * 4
-    assert promoted.relations("geo_next") == set()
-    assert promoted.relations("geo_previous") == {"lots", "__items_lots"}
-
-
-def test_a_reversal_does_not_mind_what_a_failed_attempt_left(promoted):
-    load(promoted, 7, etag="2")
-    promoted.promote()
-    load(promoted, 8, etag="3")
-
-    def engine(source, production, plans):
-        copy_all(source, production, plans)
-        promoted.there.execute("DELETE FROM geo_next.lots")
-
-    with pytest.raises(PromotionMismatchError):
-        promoted.promote(engine)
-    assert "lots" in promoted.relations("geo_next")
-    promoted.reverse()
-    assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
-    assert promoted.relations("geo_next") == set()
-
-
-def test_the_first_promotion_can_be_reversed_too(promoted):
-    promoted.reverse()
-    assert "lots" not in promoted.relations("geo")
-    assert promoted.items() == {}
-    promoted.reverse()
-    assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
-    assert promoted.items().keys() == {"a", "b"}
-
-
-def test_a_dataset_of_items_alone_comes_and_goes(world):
-    """Rasters have no tables."""
-    world.put_items(item_of("a"), item_of("b"))
-    world.promote()
-    world.here.execute("DELETE FROM pgstac.items WHERE id = 'a'")
-    world.put_items(item_of("b", 9.0))
-    world.promote()
-    assert world.items() == world.here_items()
-    world.reverse()
-    assert world.items().keys() == {"a", "b"}
-    world.promote()
-    assert world.items() == world.here_items()
-    assert [one.items["count"] for one in world.audit()] == [2, 1, 2, 1]
-
-
-def test_a_collection_that_changed_since_still_gives_its_items_back(promoted):
-    """pgSTAC keeps items without what all have in common, then and now."""
-    promoted.here.transact(
-        pgstac.put_collection,
-        COLLECTION | {"item_assets": {"rows": {"type": "x", "title": "Rows"}}},
-    )
-    promoted.put_more(item_of("c"))
-    promoted.promote()
-    assert promoted.items() == promoted.here_items()
-    read = promoted.there.transact(pgstac.get_collection, "lots")
-    assert read["item_assets"]["rows"]["title"] == "Rows"
-    promoted.reverse()
-    assert promoted.items().keys() == {"a", "b"}
-    read = promoted.there.transact(pgstac.get_collection, "lots")
-    assert read["item_assets"] == COLLECTION["item_assets"]
-
-
 def test_rights_are_those_of_production_and_what_was_revoked_stays_so(promoted):
     promoted.there.execute("GRANT SELECT ON geo.lots TO pgstac_read")
     load(promoted, 7, etag="2")
@@ -412,35 +244,6 @@ def test_the_working_database_is_not_promoted_into_itself(database_url):
     itself.close()
 
 
-def test_of_two_promotions_at_once_one_is_refused(promoted):
-    load(promoted, 7, etag="2")
-    refused = []
-
-    def engine(source, production, plans):
-        with pytest.raises(PromotionBusyError) as caught:
-            promoted.promote(who="bert")
-        refused.append(caught.value)
-        copy_all(source, production, plans)
-
-    promoted.promote(engine)
-    assert len(refused) == 1
-    states = [(one.who, one.state) for one in promoted.audit()]
-    assert states == [("anna", "done"), ("anna", "done"), ("bert", "failed")]
-
-
-def test_a_table_dropped_in_this_moment_is_tried_again(promoted, monkeypatch):
-    real = promoted.working.snapshot
-
-    def snapshot(locked):
-        promoted.here.execute("DROP TABLE geo.lots")
-        return real(locked)
-
-    monkeypatch.setattr(type(promoted.working), "snapshot", lambda _, x: snapshot(x))
-    with pytest.raises(TableChangedError):
-        promoted.promote()
-    assert promoted.serves() == [(1, 1), (2, 2), (3, 3)]
-
-
 def test_the_record_says_who_brought_what_when(promoted):
     row = promoted.audit()[0]
     assert (row.who, row.run_id, row.state, row.rows) == ("anna", "run-1", "done", 3)
@@ -462,47 +265,3 @@ def test_what_was_damaged_in_production_since_shows_in_the_checksum(promoted):
     assert promoted.there.value(query.format("DESC")) == known
     promoted.there.execute("UPDATE geo.lots SET v = 0 WHERE fid = 2")
     assert promoted.there.value(query.format("ASC")) != known
-
-
-def test_the_janitor_leaves_what_a_new_promotion_stages_in_a_leftovers_place(
-    promoted, monkeypatch
-):
-    load(promoted, 7, etag="2")
-
-    def broken(source, production, plans):
-        copy_all(source, production, plans)
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        promoted.promote(broken)
-    assert "lots" in promoted.relations("geo_next")
-
-    def engine(source, production, plans):
-        copy_all(source, production, plans)
-        going.set()
-        assert swept.wait(10)
-
-    going, swept = threading.Event(), threading.Event()
-    promotes = threading.Thread(target=promoted.promote, args=[engine])
-
-    def begin():
-        promotes.start()
-        assert going.wait(10)
-
-    before(monkeypatch, promotions, "_drop", begin)
-    promoted.there.transact(promotions.sweep)
-    swept.set()
-    promotes.join()
-    assert promoted.serves() == [(1, 7)]
-
-
-def test_a_promotion_waits_for_the_janitor_who_ends_a_dead_one(promoted):
-    load(promoted, 7, etag="2")
-    promoted.there.transact(promotions.begin, promoted.order())  # and its process died
-    with promoted.production.transaction() as janitor:
-        assert promotions.sweep(janitor)[0] == 1
-        promotes = threading.Thread(target=promoted.promote)
-        promotes.start()
-        time.sleep(1)
-    promotes.join()
-    assert promoted.serves() == [(1, 7)]

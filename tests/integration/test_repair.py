@@ -7,8 +7,8 @@ from geo_resources import integrity, ledger, pgstac, tables
 from geo_resources.integrity import Finding
 from geo_resources.products import table_product
 from tests.integration.meanwhile import before
+from tests.integration.pgstac_world import collection, item
 from tests.integration.tables_world import load_of, numbers, spec_of
-from tests.integration.test_pgstac import collection, item
 
 pytestmark = pytest.mark.integration
 
