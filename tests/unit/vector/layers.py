@@ -8,6 +8,8 @@ from geo_assets.contract import GeometryRules, Source, VectorContract
 from geo_assets.vector.clean import Cleaner
 from geo_assets.vector.model import GEOMETRY, Layer
 
+SQUARE = "POLYGON((0 0,4 0,4 4,0 4,0 0))"
+
 
 def contract(geometry=None, **rules):
     rules |= {"geometry": GeometryRules(**(geometry or {}))}
@@ -58,3 +60,7 @@ def shapes(cleaned):
     return [
         one and shapely.from_wkb(one).wkt for one in cleaned.column("geom").to_pylist()
     ]
+
+
+def found_schema():
+    return pa.schema([(GEOMETRY, pa.binary())])
