@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
+import geopandas as gpd
 import psycopg
+import pyogrio
+import shapely
 import yaml
 from dagster import DagsterInstance
 from psycopg import sql
@@ -176,3 +179,36 @@ def opened(
             world = kind(home, url, folder, instance)
             yield world
             world.close()
+
+
+def lots(ids, *, area=20.0, crs=25832):
+    """Squares of 10 m in a row, numbered."""
+    west = [500_000.0 + 20 * one for one in ids]
+    squares = [shapely.box(x, 5_400_000, x + 10, 5_400_010) for x in west]
+    columns = {"id": [*ids], "Owner": [f"o{i}" for i in ids], "area_m2": area}
+    return gpd.GeoDataFrame(columns, geometry=squares, crs=crs)
+
+
+def points(*names, x=9.0, **columns):
+    """Points in a row."""
+    places = shapely.points([x + i / 100 for i in range(len(names))], 48.5)
+    return gpd.GeoDataFrame({"name": [*names], **columns}, geometry=places, crs=4326)
+
+
+def put(world, blob, frame, driver="GeoJSON", age=60, **more):
+    path = world.place(blob)
+    path.unlink(missing_ok=True)
+    pyogrio.write_dataframe(frame, path, driver=driver, **more)
+    world.settle(blob, age)
+
+
+def put_lots(world, blob, frame, layer="lots"):
+    put(world, blob, frame, "GPKG", layer=layer)
+
+
+def named(world, table, column="name"):
+    return sorted(one[column] for one in world.ask("SELECT * FROM {}", of=(table,)))
+
+
+def verdict(rows, blob):
+    return rows[blob]["status"], rows[blob]["code"]
