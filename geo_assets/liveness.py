@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import dagster as dg
 import psutil
@@ -52,11 +53,11 @@ def is_gone(tag: str | None) -> bool:
     host, pid, start = tag.rsplit(":", 2)
     if host != socket.gethostname():
         return False
-    if not psutil.pid_exists(int(pid)):
-        return True
-    process = psutil.Process(int(pid))
-    zombie = process.status() == psutil.STATUS_ZOMBIE
-    return zombie or f"{process.create_time():.2f}" != start
+    with suppress(psutil.NoSuchProcess):  # it may end between two questions
+        process = psutil.Process(int(pid))
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return zombie or f"{process.create_time():.2f}" != start
+    return True
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
