@@ -218,10 +218,10 @@ def test_storage_that_does_not_answer_at_all():
 def test_retry_after_is_read_as_seconds_and_as_a_date():
     assert diagnose(of_azure(429, Retry_After="7")).wait_seconds == 7
     assert diagnose(of_azure(503, x_ms_retry_after_ms="1500")).wait_seconds == 1.5
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
     wait = diagnose(of_azure(503, Retry_After=soon)).wait_seconds
     assert wait is not None
-    assert 55 < wait <= 60
+    assert 500 < wait <= 600
     past = "Wed, 21 Oct 2015 07:28:00 GMT"  # the example of RFC 9110
     assert diagnose(of_azure(503, Retry_After=past)).wait_seconds == 0
     assert diagnose(of_azure(503, Retry_After="tomorrow")).wait_seconds is None

@@ -17,7 +17,6 @@ from geo_assets.h3.rings import rings_of
 from geo_assets.h3.zonal import TooManyClassesError, Totals, zonal_statistics
 
 FINE = 16  # points along each side of a pixel
-RANDOM = np.random.default_rng(6)
 NODATA, SPREAD = -9999.0, 5
 COUNT, SUM, WEIGHT, MEAN, M2, MIN, MAX = range(7)
 
@@ -59,8 +58,9 @@ def open_raster(values, crs, west, north, pixel, **profile):
 
 
 def random_values(rows=40, columns=40):
-    values = RANDOM.normal(3000, SPREAD, (rows, columns))
-    values[RANDOM.random(values.shape) < 0.1] = NODATA
+    drawn = np.random.default_rng(6)
+    values = drawn.normal(3000, SPREAD, (rows, columns))
+    values[drawn.random(values.shape) < 0.1] = NODATA
     return values
 
 
@@ -70,7 +70,8 @@ def expected(raster, resolution, band=1):
     steps = np.arange(FINE) / FINE
     rows, columns = np.nonzero(valid)
     y, x = np.meshgrid(steps, steps, indexing="ij")
-    jitter = RANDOM.random((2, len(rows), FINE**2)) / FINE  # edges along rows are fair
+    drawn = np.random.default_rng(7)
+    jitter = drawn.random((2, len(rows), FINE**2)) / FINE  # edges along rows are fair
     at_row = (rows[:, None] + y.ravel() + jitter[0]).ravel()
     at_column = (columns[:, None] + x.ravel() + jitter[1]).ravel()
     east = raster.transform.c + at_column * raster.transform.a
@@ -259,7 +260,7 @@ def test_a_raster_without_a_valid_pixel_says_nothing_of_any_cell():
 
 
 def test_classes_share_out_the_area_of_a_cell():
-    values = RANDOM.integers(1, 5, (40, 40)).astype("uint8")
+    values = np.random.default_rng(6).integers(1, 5, (40, 40)).astype("uint8")
     values[:3] = 0
     with open_raster(values, *PLACES["alps"][:4], nodata=0) as raster:
         partials = [*zonal_statistics(raster, 6, most_classes=4)]
