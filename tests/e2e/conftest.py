@@ -62,7 +62,7 @@ class Stack:
         request = urllib.request.Request(  # noqa: S310 - our own webserver
             f"{self.url}/graphql", body, {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
             told = json.load(answer)
         assert "errors" not in told, told["errors"]
         return told["data"]

@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 from geo_assets.contract import TileRules
 from geo_assets.gold.vector_tiles import command, write_tiles
 from tests.conftest import ROOT
-from tests.e2e.conftest import CHROMIUM, FLAGS
+from tests.e2e.conftest import CHROMIUM, FLAGS, PATIENCE_SECONDS
 
 pytestmark = pytest.mark.e2e
 
@@ -86,12 +86,15 @@ def test_vector_tiles_open_in_maplibre(archive):
     with sync_playwright() as playwright:
         flags = [one for one in FLAGS if one != "--disable-gpu"]
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*flags, *SOFTWARE_GL], timeout=120_000
+            executable_path=CHROMIUM,
+            args=[*flags, *SOFTWARE_GL],
+            timeout=PATIENCE_SECONDS * 1000,
         )
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.route(f"{SITE}**", lambda route: serve(route, archive))
         page.goto(SITE)
-        page.wait_for_function("window.ready || window.failed", timeout=120_000)
+        page.wait_for_function("window.ready || window.failed")
         assert page.evaluate("window.failed") is None
         found = page.evaluate(
             "map.queryRenderedFeatures().map(f => [f.id, f.properties.owner])"
