@@ -15,7 +15,7 @@ from geo_resources.storage_costs import Rate
 
 pytestmark = pytest.mark.integration
 
-LOCK_S, STATEMENT_S = 0.2, 2
+LOCK_S, STATEMENT_S = 0.2, 4
 HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 TIMEOUTS = (
     "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')"
@@ -52,8 +52,8 @@ def works(database, tmp_path):
         return export_static(storage, database, "dem").items
 
     return {
-        "inventory": (collect, ("200ms", "2s")),
-        "storage costs": (reckon, ("200ms", "2s")),
+        "inventory": (collect, ("200ms", "4s")),
+        "storage costs": (reckon, ("200ms", "4s")),
         "static STAC of dem": (export, 0),
     }
 
