@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import ExitStack
 from subprocess import Popen
 
 import typer
@@ -38,19 +39,18 @@ def run_dev(settings: Settings, port: int) -> None:
     """
     settings = services.up(settings)
     ours = not is_daemon_running(settings)
-    if ours:
-        start_daemon(settings)
-    port = port if port_is_free(port) else free_port()
-    webserver = start_webserver(settings, port)
-    try:
-        with interruptible():
-            _serve(settings, webserver, port, watch_daemon=ours)
-    except KeyboardInterrupt:
-        typer.echo("stopping")
-    finally:
-        stop(webserver.pid, WEBSERVER)
-        if ours:
-            stop_daemon(settings)
+    with ExitStack() as stack:
+        try:
+            with interruptible():
+                if ours:
+                    stack.callback(stop_daemon, settings)
+                    start_daemon(settings)
+                port = port if port_is_free(port) else free_port()
+                webserver = start_webserver(settings, port)
+                stack.callback(stop, webserver.pid, WEBSERVER)
+                _serve(settings, webserver, port, watch_daemon=ours)
+        except KeyboardInterrupt:
+            typer.echo("stopping")
 
 
 def start_webserver(settings: Settings, port: int) -> Popen[bytes]:
