@@ -6,6 +6,7 @@ leads outside or nowhere, a linked folder, a pipe, a name that is not UTF-8) is 
 so that someone is told, and refused when it is read.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -37,6 +38,7 @@ from geo_resources.transfer import read_chunks, sha256_of, write_hashed
 MOST_WRITERS = 8  # of one blob at once
 LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z, all that datetime can hold
 _PART = re.compile(r"\.strata-[0-9a-f]{16}-[0-9]\.part")  # an upload not done
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}  # a path, or the link there
 _NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # as `shown_name` writes it
 
 
@@ -196,7 +198,9 @@ class LocalBlobs:
             raise UnusableNameError(f"a link leads out of {container!r}: {name!r}")
         try:  # one look: a file that goes between two would have an unusable name
             is_file = stat.S_ISREG(path.stat().st_mode)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in _NOWHERE:
+                raise
             is_file = False
             if not path.is_symlink():
                 message = f"no blob {name!r} in container {container!r}"
