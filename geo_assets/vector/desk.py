@@ -108,7 +108,8 @@ class VectorDesk:
         ):
             fetched = self._verdicts.fetch(row, folder)
             path, name = fetched.path, SourceName(row.container, row.blob)
-            wanted = SIDECARS if self._contract.sidecars else ()
+            is_loose = self._contract.sidecars and is_shapefile(row.blob)
+            wanted = SIDECARS if is_loose else ()
             with unchanged_beside(self._storage, *name, wanted):
                 if wanted:
                     path = with_sidecars(self._storage, name, path, folder)
@@ -371,11 +372,16 @@ def _loaded(one: Staged) -> "LoadedTable":
     )
 
 
+def is_shapefile(blob: str) -> bool:
+    """Whether a blob is a part of a shapefile: the one with the geometries."""
+    return Path(blob).suffix.lower() == ".shp"
+
+
 def with_sidecars(
     storage: "Storage", source: SourceName, path: Path, folder: Path
 ) -> Path:
     """The file in a folder with what belongs to it, if it is a loose shapefile."""
-    if path.suffix.lower() != ".shp":
+    if not is_shapefile(source.blob):
         return path
     beside = folder / "shapefile"
     beside.mkdir()

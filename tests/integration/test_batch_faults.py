@@ -248,6 +248,20 @@ def test_a_sidecar_that_comes_while_its_file_is_read_is_not_missed(
         assert world.ask("SELECT n FROM {}", of=(table,)) == [{"n": 7}]
 
 
+def test_what_lies_beside_a_file_that_is_no_shapefile_is_no_part_of_it(
+    cluster, monkeypatch
+):
+    frame = gpd.GeoDataFrame({"n": [7]}, geometry=shapely.points([[9, 48]]), crs=4326)
+    layers = LOOSE | {"shapes": {**LOOSE["shapes"], "source": {"pattern": "*/*.gpkg"}}}
+    with opened(cluster, FaultWorld, layers) as world:
+        place = world.place("shapes/a.gpkg")
+        pyogrio.write_dataframe(frame, place)
+        world.settle("shapes/a.gpkg")
+        foreign = place.with_suffix(".prj")
+        after(monkeypatch, desk.VectorDesk, "_make", lambda: foreign.write_text("x"))
+        assert world.arrive()["shapes/a.gpkg"]["status"] == "accepted"
+
+
 def test_a_full_disk_is_tried_four_times_then_left_to_the_recovery(world):
     whole = world.resources["scratch"]
     world.resources["scratch"] = FullDisk(root="/nowhere")
