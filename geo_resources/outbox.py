@@ -8,6 +8,7 @@ who dies with a parcel leaves it to the next one. What stays out: HTTP (`webhook
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString, NamedTuple
+from uuid import UUID
 
 from geo_resources.cloud_events import News, envelope
 from geo_resources.ledger_rows import jsonb, text_of
@@ -28,19 +29,24 @@ class Parcel(NamedTuple):
 def put(connection: "Connection", letters: Iterable[tuple[str, News]]) -> int:
     """Note events for targets by name; returns how many had not been noted before.
 
-    One transaction at a time, so that ids are given out in the order of commits.
+    One transaction at a time, so that ids are given out in the order of commits. What
+    is noted already, which may be thousands of rejections, costs next to nothing.
     """
-    rows = [_bound(target, news) for target, news in letters]
-    if not rows:
+    there = {(target, news.id): news for target, news in letters}
+    if not there:
         return 0
     connection.execute(_ONE_AT_A_TIME)
-    return sum(connection.execute(_PUT, row).rowcount for row in rows)
+    noted = {*connection.execute(_NOTED, [*map(list, zip(*there, strict=True))])}
+    rows = [_bound(*key, there[key]) for key in there if key not in noted]
+    with connection.cursor() as cursor:
+        cursor.executemany(_PUT, rows)
+    return len(rows)
 
 
-def _bound(target: str, news: News) -> dict[str, object]:
+def _bound(target: str, event_id: UUID, news: News) -> dict[str, object]:
     return {
         "target": target,
-        "event_id": news.id,
+        "event_id": event_id,
         "type": news.type,
         "dataset": news.dataset,
         "event": jsonb(envelope(news)),
@@ -49,10 +55,14 @@ def _bound(target: str, news: News) -> dict[str, object]:
 
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('ops.outbox', 0))"
 
+_NOTED = """
+SELECT target, event_id FROM ops.outbox
+JOIN unnest(%s::text[], %s::uuid[]) AS letter(target, event_id) USING (target, event_id)
+"""
+
 _PUT = """
 INSERT INTO ops.outbox (target, event_id, type, dataset, event)
 VALUES (%(target)s, %(event_id)s, %(type)s, %(dataset)s, %(event)s)
-ON CONFLICT (target, event_id) DO NOTHING
 """
 
 

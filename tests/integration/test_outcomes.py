@@ -236,6 +236,23 @@ def test_a_dataset_is_complete_only_after_the_rejections_of_runs_not_looked_at(
     assert platform.types() == [*first, "run.failed"]
 
 
+def test_a_completion_does_not_note_anew_what_was_told_long_before(platform):
+    """Of a delivery with 40,000 bad files a tick would take longer than it may."""
+    platform.address({"name": "ops", "events": ["strata.file.rejected"]})
+    platform.run(bad_batch(platform, good=0, bad=3))
+    platform.tick_all()
+    platform.ledger.see({f"{i}.tif": "1" for i in range(4)})
+
+    def reject(context):
+        (row,) = platform.ledger.claim("3.tif", run=context.run_id)
+        platform.ledger.reject(row)
+
+    platform.run(reject)
+    platform.tick_all()
+    ids = platform.ledger.query("SELECT id FROM ops.outbox ORDER BY id")
+    assert [row["id"] for row in ids] == [1, 2, 3, 4]  # each try takes a number
+
+
 def test_what_could_not_be_noted_is_noted_by_the_next_tick(platform):
     """Dagster moves on behind a run whose sensor failed, but for errors of its own."""
     platform.run(bad_batch(platform, good=0, bad=1))
