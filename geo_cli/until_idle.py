@@ -64,27 +64,28 @@ def load_sensors() -> dict[str, bool]:
 def serving_daemon(settings: Settings) -> Iterator[Callable[[], None]]:
     """A call that makes sure of a daemon; one that was started here is stopped."""
     started: list[int] = []
-    begun = False
 
     def serve() -> None:
-        nonlocal begun
         with locked(settings.home):
             if is_daemon_running(settings):
                 return
-            if begun:
+            if started:
                 end = log_tail(daemon_log(settings), 40)
                 message = f"the Dagster daemon has ended:\n{end}"
                 raise ServiceError(message)
-            begun = True  # said before: a signal may come before its number is known
-            started.append(start_daemon(settings, QUICK_TICKS))
+            try:
+                started.append(start_daemon(settings, QUICK_TICKS))
+            except BaseException:  # a signal may come before its number is known
+                stop_daemon(settings)  # ours: nobody else starts one under the lock
+                raise
 
     try:
         serve()
         yield serve
     finally:
-        if begun:
+        if started:
             with locked(settings.home):
-                stop_daemon(settings, *started)
+                stop_daemon(settings, started[0])
 
 
 def _wait(
