@@ -9,6 +9,7 @@ Source: cgroups(7); Linux, admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -44,7 +45,14 @@ def cores(root: Path = ROOT) -> int:
         root: where `proc` and `sys` are.
     """
     shares = (share for group in _groups(root, "cpu") for share in _shares(group))
-    return max(1, min([len(os.sched_getaffinity(0)), *map(math.ceil, shares)]))
+    return max(1, min([_usable(), *map(math.ceil, shares)]))
+
+
+def _usable() -> int:
+    """Cores that this process may run on; macOS does not bind processes to cores."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _shares(group: Path) -> Iterator[float]:
@@ -72,5 +80,5 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 def _read(path: Path) -> str:
     with suppress(OSError):
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8", errors="surrogateescape").strip()
     return ""

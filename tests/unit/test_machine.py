@@ -119,6 +119,20 @@ def test_cores_are_what_the_quota_pays_for(tmp_path, files, expected):
     assert machine.cores(laid_out(tmp_path, files)) == expected
 
 
+def test_a_group_of_any_name_is_found(tmp_path):
+    """Names of groups are bytes, and this is read wherever a run starts."""
+    files = {"sys/fs/cgroup/odd\udcff/memory.max": f"{GB}", "proc/self/cgroup": ""}
+    laid_out(tmp_path, files)
+    (tmp_path / "proc/self/cgroup").write_bytes(b"0::/odd\xff\n")
+    assert machine.memory_bytes(tmp_path) == GB
+
+
+def test_cores_are_known_where_processes_are_not_bound_to_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert machine.cores(tmp_path) == os.cpu_count()
+
+
 def test_cores_are_those_that_the_process_may_run_on():
     first = str(min(os.sched_getaffinity(0)))
     script = "from geo_resources import machine; print(machine.cores())"
