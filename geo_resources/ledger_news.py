@@ -103,24 +103,23 @@ def completion(connection: "Connection", dataset: str) -> News | None:
     )
 
 
-_OPEN = """
-SELECT FROM ops.ledger
-WHERE dataset = %s AND (
+_IS_OPEN = """(
     status IN ('pending', 'running')
     OR (status = 'failed' AND retry_after IS NOT NULL)
-)
-LIMIT 1
+)"""
+
+_OPEN: LiteralString = f"""
+SELECT FROM ops.ledger WHERE dataset = %s AND {_IS_OPEN} LIMIT 1
 """
 
 # Looks once more itself: a file may have come since it was asked for open ones.
-_STATE = """
+_STATE: LiteralString = f"""
 SELECT max(last), jsonb_object_agg(status, files) FROM (
     SELECT status, count(*) AS files, max(finished) AS last,
-        bool_or(status IN ('pending', 'running')
-            OR (status = 'failed' AND retry_after IS NOT NULL)) AS is_open
+        bool_or({_IS_OPEN}) AS is_open
     FROM ops.ledger
     WHERE dataset = %s
     GROUP BY status
 ) AS counted
 HAVING NOT bool_or(is_open)
-"""
+"""  # noqa: S608 - of literals
