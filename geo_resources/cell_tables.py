@@ -1,8 +1,8 @@
 """Statistics per H3 cell: rows of a file are replaced together, at one moment.
 
-All in one transaction: `begin_rows`, `copy_rows`, `merge_rows` or `roll_up`, then
-`draw_cells`. A kill at any point leaves the old rows and nothing else; readers see the
-old or the new. Names of tables come from `naming.py` of whoever calls.
+All in one transaction: `lock_rows`, `begin_rows`, `copy_rows`, `merge_rows` or
+`roll_up`, then `draw_cells`. A kill at any point leaves the old rows and nothing else;
+readers see the old or the new. Names of tables come from `naming.py` of whoever calls.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -129,11 +129,10 @@ def lock_rows(connection: "Connection", table: CellTable, source: int) -> None:
     lock_tables(connection, [f"{SCHEMA}.{table.name} {source}"])
 
 
-def begin_rows(connection: "Connection", table: CellTable, source: int) -> None:
-    """Be the only one at work on a file; take an empty table for its new rows."""
+def begin_rows(connection: "Connection", table: CellTable) -> None:
+    """Take an empty table for the new rows of a file; `lock_rows` comes before."""
     from psycopg import sql
 
-    lock_rows(connection, table, source)
     create = sql.SQL("CREATE TEMPORARY TABLE staged ({}) ON COMMIT DROP")
     connection.execute(create.format(sql.SQL(table.form.body)))
 

@@ -112,7 +112,7 @@ class CellDesk:
         return mine not in {(one.partition_key, one.state) for one in found}
 
     def _measure(self, connection: "Connection", file: CellFile, source: int) -> Made:
-        cell_tables.begin_rows(connection, self._table, source)
+        cell_tables.begin_rows(connection, self._table)
         former = other_table(self._table, self._contract)
         cell_tables.forget_rows(connection, cell_tables.href_of(former), source)
         facts = self._stage(connection, file)

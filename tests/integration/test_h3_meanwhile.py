@@ -33,7 +33,8 @@ def counted(loader):
     def count(amount):
         with loader.database.transaction() as connection:
             source = cell_files.noted(connection, product).id
-            cell_tables.begin_rows(connection, table, source)
+            cell_tables.lock_rows(connection, table, source)
+            cell_tables.begin_rows(connection, table)
             connection.execute(
                 "INSERT INTO pg_temp.staged VALUES (%s, 'count', '', %s)",
                 [CELL, amount],
