@@ -6,7 +6,6 @@ what was read of the others is half of an old and half of a new one.
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 
 from geo_assets.errors import SourceError
 from geo_resources.blobs import BlobChangedError
@@ -15,14 +14,13 @@ from geo_resources.storage import Storage
 
 @contextmanager
 def unchanged_beside(
-    storage: Storage, container: str, blob: str, suffixes: Sequence[str]
+    storage: Storage, container: str, names: Sequence[str]
 ) -> Generator[None]:
-    """Read a file with those beside it that have the same stem and these suffixes.
+    """Read a file with those blobs beside it that there are of these.
 
     Raises:
         BlobChangedError: one of them came, went or was replaced meanwhile.
     """
-    names = [str(PurePosixPath(blob).with_suffix(suffix)) for suffix in suffixes]
     before = _versions(storage, container, names)
     try:
         yield

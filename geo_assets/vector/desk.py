@@ -108,10 +108,9 @@ class VectorDesk:
         ):
             fetched = self._verdicts.fetch(row, folder)
             path, name = fetched.path, SourceName(row.container, row.blob)
-            is_loose = self._contract.sidecars and is_shapefile(row.blob)
-            wanted = SIDECARS if is_loose else ()
-            with unchanged_beside(self._storage, *name, wanted):
-                if wanted:
+            beside = sidecars_of(row.blob) if self._contract.sidecars else []
+            with unchanged_beside(self._storage, row.container, beside):
+                if beside:
                     path = with_sidecars(self._storage, name, path, folder)
                 task = self._task(row, path, fetched.sha256, folder, threads)
                 ready = self._make(row, task, folder)
@@ -372,22 +371,25 @@ def _loaded(one: Staged) -> "LoadedTable":
     )
 
 
-def is_shapefile(blob: str) -> bool:
-    """Whether a blob is a part of a shapefile: the one with the geometries."""
-    return Path(blob).suffix.lower() == ".shp"
+def sidecars_of(blob: str) -> list[str]:
+    """What may lie beside a loose shapefile's .shp; nothing of any other file."""
+    path = Path(blob)
+    if path.suffix.lower() != ".shp":
+        return []
+    return [str(path.with_suffix(suffix)) for suffix in SIDECARS]
 
 
 def with_sidecars(
     storage: "Storage", source: SourceName, path: Path, folder: Path
 ) -> Path:
     """The file in a folder with what belongs to it, if it is a loose shapefile."""
-    if not is_shapefile(source.blob):
+    names = sidecars_of(source.blob)
+    if not names:
         return path
     beside = folder / "shapefile"
     beside.mkdir()
     (beside / path.name).symlink_to(path)
-    for suffix in SIDECARS:
-        name = str(Path(source.blob).with_suffix(suffix))
+    for name in names:
         if storage.exists(source.container, name):
             found = storage.fetch(source.container, name, folder)
             (beside / Path(name).name).symlink_to(found.path)
