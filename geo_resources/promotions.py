@@ -20,6 +20,7 @@ from geo_resources.promotion_model import (
 )
 from geo_resources.promotion_transit import TRANSIT
 from geo_resources.scrub import scrub
+from geo_resources.tables_locks import drop_leftover
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -219,20 +220,10 @@ def _kept(connection: "Connection") -> set[str]:
 
 
 def _drop(connection: "Connection", name: str) -> bool:
-    from psycopg import Rollback, errors, sql
+    from psycopg import sql
 
-    table = sql.Identifier(NEXT, name)
-    lock_it = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT").format(table)
-    try:
-        with connection.transaction():
-            connection.execute(lock_it)
-            if name in _kept(connection):
-                raise Rollback  # made anew by one that began since
-            connection.execute(sql.SQL("DROP TABLE {}").format(table))
-            return True
-    except (errors.LockNotAvailable, errors.UndefinedTable):
-        pass
-    return False
+    staged = sql.Identifier(NEXT, name)
+    return drop_leftover(connection, staged, lambda: name in _kept(connection))
 
 
 # Listed before it is asked who lives: one that begins meanwhile is not in the list.

@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from geo_resources.tables_model import LOAD_TIMEOUT_S, SCHEMA, TableChangedError
@@ -11,6 +11,7 @@ from geo_resources.tables_sql import patient
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.sql import Identifier
 
 # While we wait for readers, others wait behind us. A reader of two tables whose turn we
 # hold up for deadlock_timeout (1 s) may be ended by PostgreSQL as part of a deadlock:
@@ -28,6 +29,32 @@ def lock_tables(connection: "Connection", names: Collection[str]) -> None:
         for name in sorted(set(names)):
             lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
             connection.execute(lock, [f"strata:table:{name}"])
+
+
+def drop_leftover(
+    connection: "Connection", table: "Identifier", is_used: Callable[[], bool]
+) -> bool:
+    """Drop a table that nobody holds, waiting for nobody; whether it was dropped.
+
+    Args:
+        connection: in a transaction.
+        table: with its schema.
+        is_used: asked once the table is held: it may have been made anew since it was
+            taken for a leftover.
+    """
+    from psycopg import Rollback, errors, sql
+
+    with (
+        suppress(errors.LockNotAvailable, errors.UndefinedTable),
+        connection.transaction(),
+    ):
+        lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT")
+        connection.execute(lock.format(table))
+        if is_used():
+            raise Rollback
+        connection.execute(sql.SQL("DROP TABLE {}").format(table))
+        return True
+    return False
 
 
 def lock_exclusively(

@@ -7,10 +7,11 @@ it, instead of an empty table.
 
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING, LiteralString, cast
 
 from geo_resources.tables_grants import hide
+from geo_resources.tables_locks import drop_leftover
 from geo_resources.tables_model import (
     FID,
     GEOM,
@@ -226,27 +227,16 @@ def sweep_staging(
     listed = connection.execute(_STAGING_TABLES, [STAGING]).fetchall()
     kept = living(connection)
     left = [name for (name,) in listed if ledger_id_of(name) not in kept]
-    return [name for name in left if _drop_leftover(connection, name, living)]
+    return [name for name in left if _drop(connection, name, living)]
 
 
-def _drop_leftover(
+def _drop(
     connection: "Connection",
     name: str,
     living: Callable[["Connection"], Collection[int]],
 ) -> bool:
-    from psycopg import Rollback, errors, sql
-
-    with (
-        suppress(errors.LockNotAvailable, errors.UndefinedTable),
-        connection.transaction(),
-    ):
-        lock = sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT")
-        connection.execute(lock.format(table(name)))
-        if ledger_id_of(name) in living(connection):
-            raise Rollback  # made anew by a run that began since
-        connection.execute(sql.SQL("DROP TABLE {}").format(table(name)))
-        return True
-    return False
+    number = ledger_id_of(name)
+    return drop_leftover(connection, table(name), lambda: number in living(connection))
 
 
 _STAGING_TABLES = """
